@@ -158,15 +158,23 @@ def bring_rows(
 
 
 def _send_back(part: TablePart, request: RowRequest, asked: Tensor, sample: Sample | None, gradients: Tensor) -> None:
-    """Bring gradients (U + S, D + 1) to the owners of the rows, who add up those of a sample in the order of ranks."""
-    num_asked = len(request.order)
-    part.add_gradients(
-        asked, exchange(gradients[:num_asked][request.order], request.sent, request.received, part.group)
-    )
+    """Bring gradients (U + S, D + 1) to the owners of the rows, who add up those of a sample in the order of ranks.
+
+    One exchange for both: to each owner first those of the classes asked for, then those of its part of the sample.
+    """
+    own = 0 if sample is None else len(sample.own_rows)
+    strata = [0] * part.size if sample is None else sample.strata
+    drawn = torch.arange(len(request.order), len(gradients), device=gradients.device).split(strata)
+    parts = zip(request.order.split(request.sent), drawn, strict=True)
+    sent = [sum(counts) for counts in zip(request.sent, strata, strict=True)]
+    received = [count + own for count in request.received]
+    order = torch.cat([rows for both in parts for rows in both])
+    arrived = exchange(gradients[order], sent, received, part.group).split(received)
+    for rows, found in zip(asked.split(request.received), arrived, strict=True):
+        part.add_gradients(rows, found[: len(rows)])
     if sample is not None:
-        own = len(sample.own_rows)
-        parts = exchange(gradients[num_asked:], sample.strata, [own] * part.size, part.group)
-        part.add_gradients(sample.own_rows, parts.view(part.size, own, gradients.shape[1]).sum(0))
+        each = [found[len(found) - own :] for found in arrived]
+        part.add_gradients(sample.own_rows, torch.stack(each).sum(0))
 
 
 def _message(part: TablePart, rows: Tensor, log_q: Tensor | None) -> Tensor:
