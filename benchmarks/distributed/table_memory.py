@@ -37,6 +37,12 @@ def anonymous() -> int:
     return int(line.split()[1]) << 10
 
 
+def read_of_disk() -> int:
+    """Bytes that this process had the operating system read from disks."""
+    line = next(one for one in Path("/proc/self/io").read_text().splitlines() if one.startswith("read_bytes"))
+    return int(line.split()[1])
+
+
 class Peak:
     """The most that `anonymous` says while a block runs, looked at every millisecond."""
 
@@ -79,12 +85,13 @@ def one_of_several(task: dict[str, int], folder: str) -> None:
     loss = SampledSoftmaxLoss(table, sampler)
     generator = torch.Generator().manual_seed(world().rank)
     query = torch.randn(batch, dim, generator=generator, requires_grad=True)
-    before, asked, seconds = 0, [0.0], [0.0]
+    before, read, asked, seconds = 0, 0, [0.0], [0.0]
     with Peak() as peak:
         for number in range(task["steps"]):
             targets = (num_classes ** torch.rand(batch, generator=generator).double()).long() - 1
             if number == 1:  # the first makes what stays, such as alias tables of the own classes
-                before = peak.most = anonymous()
+                before, read = anonymous(), read_of_disk()
+                peak.most = before
             began = time.monotonic()
             loss(query, targets).backward()
             table.step()
@@ -92,8 +99,10 @@ def one_of_several(task: dict[str, int], folder: str) -> None:
             if number:
                 seconds.append(time.monotonic() - began)
                 asked.append(len(targets.unique()))
-    mean = sum(asked) / (len(asked) - 1)
-    own = {"step": peak.most - before, "before": before, "asked": mean, "seconds": sum(seconds) / (len(seconds) - 1)}
+    counted = len(seconds) - 1
+    mean = sum(asked) / counted
+    own = {"step": peak.most - before, "before": before, "asked": mean, "seconds": sum(seconds) / counted}
+    own["read"] = (read_of_disk() - read) / counted
     every = all_values({**own, "made": made_in}, "compare memory")
     if world().is_first:
         print(json.dumps({key: max(one[key] for one in every) for key in every[0]}))
@@ -116,8 +125,8 @@ def main() -> None:
         f"{asked.processes} processes, D = {asked.dim}, B = {asked.batch:,} a process, S = {asked.num_sampled:,}, "
         "row-wise Adagrad; of the process that took most.",
         "",
-        "| classes | GB in files | s to fill | MB before the steps | MB of a step | formula | ms a step |",
-        "|---|---|---|---|---|---|---|",
+        "| classes | GB in files | s to fill | MB before the steps | MB of a step | formula | MB read | ms a step |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for classes in asked.classes:
         needed = classes * (asked.dim + 2) * 4
@@ -134,7 +143,8 @@ def main() -> None:
         formula = COPIES * (found["asked"] + asked.num_sampled) * (asked.dim + 2) * 4
         lines.append(
             f"| {classes:,} | {needed / 1e9:.1f} | {found['made']:.0f} | {found['before'] / 1e6:.0f} "
-            f"| {found['step'] / 1e6:.1f} | {formula / 1e6:.1f} | {1e3 * found['seconds']:.0f} |"
+            f"| {found['step'] / 1e6:.1f} | {formula / 1e6:.1f} | {found['read'] / 1e6:.1f} "
+            f"| {1e3 * found['seconds']:.0f} |"
         )
     text = "\n".join(lines)
     print(text)

@@ -136,11 +136,13 @@ def bring_rows(
             times = request.unique.new_zeros(len(request.unique)).index_add_(0, request.inverse, learn.long())
             columns.append(times[request.order, None].int())
         asked = exchange(torch.cat(columns, dim=1), request.sent, request.received, part.group).long()
+        part.read_ahead(asked[:, 0])
         own_rows = drawn_log_q = asked_log_q = None
         if sampler is not None:
             own_rows, drawn_log_q, asked_log_q = sampler.draw_own(asked[:, 0])
             if learn is not None:
                 sampler.learn_own(asked[:, 0], asked[:, 1])
+            part.read_ahead(own_rows)
         message = _message(part, asked[:, 0], asked_log_q)
         found = exchange(message, request.received, request.sent, part.group)
         found = torch.empty_like(found).index_copy_(0, request.order, found)

@@ -35,6 +35,7 @@ __all__ = [
     "ngram_rows",
     "places_of",
     "prefer_huge_pages",
+    "read_ahead",
     "release_row_memory",
     "renumber",
     "row_losses",
@@ -48,6 +49,7 @@ __all__ = [
     "tile_losses",
     "true_dots",
     "uniform_distribution",
+    "uniform_rows",
     "update_rows",
     "word2vec_train",
 ]
@@ -79,6 +81,13 @@ def prefer_huge_pages(
     memory: NDArray[np.uint8],  # (n,)
 ) -> bool:
     """Ask the operating system to keep memory in pages as large as it has; return whether it agreed."""
+
+def read_ahead(
+    table: NDArray[np.uint8],  # (n,)
+    row_bytes: int,
+    rows: NDArray[np.int64],  # (m,), those outside of the table are left out
+) -> None:
+    """Ask the operating system to read some rows of a table that lies in a file, before they are looked at."""
 
 # The loss kernels. `stored` is the dtype of the class weights: float32, float64, or bfloat16 and float16 as int16.
 # Everything else is float64 if that is, float32 otherwise. Negative targets are not classes.
@@ -231,6 +240,20 @@ def learned_distribution(cells: NDArray[np.int32], recent: NDArray[np.int64], in
 
 def draw(distribution: Distribution, seed: int, ids: NDArray[np.int64], *, threads: int = 1) -> None:
     """Fill `ids` (n,) with the draws at the first n positions of the stream of a seed, below 2**64."""
+
+def uniform_rows(
+    classes: NDArray[np.int64],  # (n,)
+    seed: int,
+    inverse_bound: float,
+    rows: NDArray[np.float64],  # (n, D)
+    *,
+    threads: int = 1,
+) -> None:
+    """Fill `rows` uniformly between +-1 / inverse_bound, that of class y with the numbers from y D of a seed's stream.
+
+    Raises:
+        ValueError: there are not as many rows, or `inverse_bound` is not positive.
+    """
 
 def draw_distinct(
     distribution: Distribution,

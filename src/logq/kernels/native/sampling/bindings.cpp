@@ -76,6 +76,17 @@ void draw(const Kept &kept, std::uint64_t seed, const Ids &ids, int threads) {
     sampling::draw(kept.distribution, seed, out, size, threads);
 }
 
+void uniform_rows(const Input<std::int64_t> &classes, std::uint64_t seed, double inverse_bound,
+                  const Matrix<double> &rows, int threads) {
+    const std::size_t size = classes.shape(0), width = rows.shape(1);
+    if (rows.shape(0) != size) throw std::invalid_argument("rows: expected one for each class");
+    if (!(inverse_bound > 0)) throw std::invalid_argument("inverse_bound: expected more than 0");
+    const std::int64_t *of = classes.data();
+    double *out = rows.data();
+    nb::gil_scoped_release released;
+    sampling::uniform_rows(of, size, width, seed, inverse_bound, out, threads);
+}
+
 void draw_distinct(const Kept &kept, std::uint64_t seed, const Rows &ids, const Rows &inside, const Rows &outside,
                    int threads) {
     const std::size_t num_rows = ids.shape(0), num_sampled = ids.shape(1);
@@ -206,6 +217,8 @@ void bind_sampling(nb::module_ &module) {
                nb::arg("in_table"));
     module.def("draw", &draw, nb::arg("distribution"), nb::arg("seed"), nb::arg("ids").noconvert(), nb::kw_only(),
                nb::arg("threads") = 1);
+    module.def("uniform_rows", &uniform_rows, nb::arg("classes").noconvert(), nb::arg("seed"), nb::arg("inverse_bound"),
+               nb::arg("rows").noconvert(), nb::kw_only(), nb::arg("threads") = 1);
     module.def("draw_distinct", &draw_distinct, nb::arg("distribution"), nb::arg("seed"), nb::arg("ids").noconvert(),
                nb::arg("inside").noconvert(), nb::arg("outside").noconvert(), nb::kw_only(), nb::arg("threads") = 1);
     nb::class_<KeptCounts>(module, "LogCounts", "The log of the probability of any class.");
