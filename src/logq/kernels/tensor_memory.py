@@ -57,9 +57,9 @@ def prefer_huge_pages(table: Tensor) -> bool:
 def read_ahead(table: Tensor, rows: Tensor) -> None:
     """Ask the operating system for rows of a table in a file that is mapped, before they are looked at.
 
-    Of rows that are read without it each is waited for by itself, and brings some 30 pages around it: rows of 256 bytes
-    of a table larger than memory then cost 128 KiB each. Linux reads what is asked for here at once, and no more. On
-    other systems, and of other tensors, nothing happens.
+    Without it each row is waited for by itself, and brings what lies around it: 128 KiB, or as much as
+    /sys/block/DISK/queue/read_ahead_kb says. Linux reads what is asked for here all at once, and nothing beside the
+    pages of it. On other systems, and of other tensors, nothing happens.
 
     Args:
         table: (N, ...), contiguous.
