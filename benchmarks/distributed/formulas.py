@@ -5,6 +5,9 @@ from dataclasses import dataclass
 NUMBER = 4
 """Bytes of a number: rows in float32, and their places in int32."""
 
+EXCHANGES = 5
+"""Of a step, one after the other."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -56,5 +59,5 @@ class Step:
 
     @property
     def messages(self) -> int:
-        """Messages that a process sends: numbers, ids, rows, their gradients, the sample, and its gradients."""
-        return 6 * (self.size - 1)
+        """Messages that a process sends: numbers, ids, rows, the sample, and the gradients of both."""
+        return EXCHANGES * (self.size - 1)

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from bytes_and_times import measured
-from formulas import NUMBER, Step
+from formulas import EXCHANGES, NUMBER, Step
 from machine import description
 
 from logq.distributed.placing import Placing
@@ -88,7 +88,7 @@ def row(rng: np.random.Generator, cluster: Cluster, num_classes: int, dim: int) 
     sample = Step(size, 0, cluster.num_sampled, dim, cluster.batch).rows
     fetched = step.rows - sample
     sent = fetched * busiest + sample
-    by_machines = 6 * (math.ceil(size / MACHINE) - 1) + 6 * (min(size, MACHINE) - 1)
+    by_machines = EXCHANGES * (math.ceil(size / MACHINE) - 1 + min(size, MACHINE) - 1)
     times = [milliseconds(sent, messages, cluster) for messages in (step.messages, by_machines)]
     ring = 2 * math.ceil(math.log2(size))
     cells = [
@@ -122,7 +122,7 @@ def checked(sizes: list[int]) -> list[str]:
         told = Step(size, foreign, task["num_sampled"], task["dim"], task["batch"]).rows
         lines.append(
             f"| {size} | {found['foreign']:.1f} | {foreign:.1f} | {found['sent']:,.0f} | {told:,.0f} "
-            f"({found['sent'] / told - 1:+.1%}) | {found['exchanges']} | 6 |"
+            f"({found['sent'] / told - 1:+.1%}) | {found['exchanges']} | {EXCHANGES} |"
         )
     return [*lines, ""]
 

@@ -5,11 +5,11 @@
 
 W processes train a ShardedClassTable(file=...), each with its own targets, for some steps. What a step takes is memory
 that belongs to no file (RssAnon of Linux), at its peak, less that before the steps. The formula counts what a step
-holds at once: rows, biases and log Q of the classes asked for and of the sample, as they arrive, as bytes that are put
-together, and read out of these, and their gradients on the way back.
+holds at once: rows, biases and log Q of the classes asked for and of the sample, in as many copies as COPIES says.
 """
 
 import argparse
+import ctypes
 import json
 import shutil
 import sys
@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -27,14 +26,28 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from bytes_and_times import measured, versions_of
 from machine import description
 
-COPIES = 4
-"""Of the rows of a step: as bytes, in order, apart, and their gradients."""
+COPIES = 7
+"""Of the rows of a step, in backward: as they came, their gradients as the loss makes them, one for each row, in the
+order of their owners, as they come back, and what allocators keep. By 16,384 and 65,536 negatives it is 6.9."""
 
 
 def anonymous() -> int:
     """Bytes of this process that belong to no file."""
     line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("RssAnon"))
     return int(line.split()[1]) << 10
+
+
+def give_back() -> None:
+    """Return what was freed to the operating system, as it would serve the steps unseen."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
+
+
+def read_of_disk() -> int:
+    """Bytes that this process had the operating system read from disks."""
+    line = next(one for one in Path("/proc/self/io").read_text().splitlines() if one.startswith("read_bytes"))
+    return int(line.split()[1])
 
 
 class Peak:
@@ -68,23 +81,22 @@ def one_of_several(task: dict[str, int], folder: str) -> None:
     join()
     num_classes, dim, batch, num_sampled = (task[name] for name in ("classes", "dim", "batch", "num_sampled"))
 
-    def first(ids: Tensor) -> Tensor:  # random ones take minutes
-        return ((ids % 1009).float() / 1009 - 0.5)[:, None].expand(-1, dim)
-
     began = time.monotonic()
     made = partial(RowWiseAdagrad, lr=0.1)
-    table = ShardedClassTable(num_classes, dim, made, init=first, file=f"{folder}/table", plan="rows", progress=False)
+    table = ShardedClassTable(num_classes, dim, made, file=f"{folder}/table", plan="rows", progress=False)
     made_in = time.monotonic() - began
     sampler = Stratified(LogUniform(num_classes, num_sampled, seed=1))
     loss = SampledSoftmaxLoss(table, sampler)
     generator = torch.Generator().manual_seed(world().rank)
     query = torch.randn(batch, dim, generator=generator, requires_grad=True)
-    before, asked, seconds = 0, [0.0], [0.0]
+    before, read, computed, asked, seconds = 0, 0, 0.0, [0.0], [0.0]
     with Peak() as peak:
         for number in range(task["steps"]):
             targets = (num_classes ** torch.rand(batch, generator=generator).double()).long() - 1
             if number == 1:  # the first makes what stays, such as alias tables of the own classes
-                before = peak.most = anonymous()
+                give_back()
+                before, read, computed = anonymous(), read_of_disk(), time.thread_time()
+                peak.most = before
             began = time.monotonic()
             loss(query, targets).backward()
             table.step()
@@ -92,8 +104,10 @@ def one_of_several(task: dict[str, int], folder: str) -> None:
             if number:
                 seconds.append(time.monotonic() - began)
                 asked.append(len(targets.unique()))
-    mean = sum(asked) / (len(asked) - 1)
-    own = {"step": peak.most - before, "before": before, "asked": mean, "seconds": sum(seconds) / (len(seconds) - 1)}
+    counted = len(seconds) - 1
+    mean = sum(asked) / counted
+    own = {"step": peak.most - before, "before": before, "asked": mean, "seconds": sum(seconds) / counted}
+    own |= {"read": (read_of_disk() - read) / counted, "computed": (time.thread_time() - computed) / counted}
     every = all_values({**own, "made": made_in}, "compare memory")
     if world().is_first:
         print(json.dumps({key: max(one[key] for one in every) for key in every[0]}))
@@ -116,8 +130,8 @@ def main() -> None:
         f"{asked.processes} processes, D = {asked.dim}, B = {asked.batch:,} a process, S = {asked.num_sampled:,}, "
         "row-wise Adagrad; of the process that took most.",
         "",
-        "| classes | GB in files | s to fill | MB before the steps | MB of a step | formula | ms a step |",
-        "|---|---|---|---|---|---|---|",
+        "| classes | GB in files | s to fill | MB before the steps | MB of a step | formula | MB read | CPU ms | ms |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for classes in asked.classes:
         needed = classes * (asked.dim + 2) * 4
@@ -134,7 +148,8 @@ def main() -> None:
         formula = COPIES * (found["asked"] + asked.num_sampled) * (asked.dim + 2) * 4
         lines.append(
             f"| {classes:,} | {needed / 1e9:.1f} | {found['made']:.0f} | {found['before'] / 1e6:.0f} "
-            f"| {found['step'] / 1e6:.1f} | {formula / 1e6:.1f} | {1e3 * found['seconds']:.0f} |"
+            f"| {found['step'] / 1e6:.1f} | {formula / 1e6:.1f} | {found['read'] / 1e6:.1f} "
+            f"| {1e3 * found['computed']:.0f} | {1e3 * found['seconds']:.0f} |"
         )
     text = "\n".join(lines)
     print(text)

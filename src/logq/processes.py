@@ -104,6 +104,11 @@ def world(group: Group = None) -> World:
     return there
 
 
+def _size(group: Group) -> int:
+    """W, without a look at the environment where this process has joined: exchanges ask for it often."""
+    return torch.distributed.get_world_size(group) if is_joined() else world(group).size
+
+
 def meeting_device(group: Group = None) -> torch.device:
     """Where tensors have to be that processes exchange, if they come from elsewhere: the CPU unless all speak nccl.
 
@@ -270,7 +275,7 @@ def exchange(rows: Tensor, sent: Sequence[int], received: Sequence[int], group: 
         tensor([[1.],
                 [2.]])
     """
-    if world(group).size == 1:
+    if _size(group) == 1:
         return rows
     return cast(Tensor, _Exchange.apply(rows, list(sent), list(received), group))
 
@@ -293,7 +298,7 @@ def all_rows(
         >>> all_rows(torch.tensor([[1.0, 2.0]]))
         tensor([[1., 2.]])
     """
-    if world(group).size == 1:
+    if _size(group) == 1:
         return rows
     counts = all_counts(len(rows), rows.device, group) if counts is None else list(counts)
     return cast(Tensor, _AllRows.apply(rows, counts, group, doing))
@@ -350,7 +355,7 @@ def _exchanged(rows: Tensor, sent: list[int], received: list[int], group: Group)
     found = rows.new_empty((sum(received), *rows.shape[1:]))
     with _waiting("exchange rows (all_to_all)", group):
         torch.distributed.all_to_all_single(found, rows.contiguous(), received, sent, group=group)
-    _count(len(rows) - sent[world(group).rank], rows)
+    _count(len(rows) - sent[torch.distributed.get_rank(group)], rows)
     return found
 
 

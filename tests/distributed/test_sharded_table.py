@@ -1,5 +1,7 @@
 """A table in parts is the table of one process: losses, gradients, states; what moves; what is found."""
 
+import math
+import sys
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -12,6 +14,8 @@ import sharded_cases
 from logq.distributed import ShardedClassTable, Stratified, VectorShards
 from logq.distributed.placing import Placing
 from logq.distributed.sharded_losses import by_queries
+from logq.distributed.table_part import random_rows
+from logq.kernels.distributions import random_bits, shifted
 from logq.nn import CandidateLoss, SampledSoftmaxLoss
 from logq.optim import LazyAdam
 from logq.samplers import Uniform, Unigram
@@ -169,6 +173,33 @@ def test_rows_start_alike_whoever_owns_them(found: list[dict[str, Any]]) -> None
     assert float(rows.max()) < 1
     assert abs(float(rows.mean())) < 5 / 480_000**0.5  # 8 standard errors
     assert abs(float(rows.var()) - 1 / 3) < 0.005
+
+
+@pytest.mark.parametrize("dim", [1, 3, 64])
+def test_first_rows_are_numbers_of_a_stream(dim: int) -> None:
+    ids = torch.tensor([[5, 1 << 40, 0, 4097], [0, 0, 0, 0]]).T[:, 0]  # not contiguous
+    bits = random_bits(7, ids[:, None] * dim + torch.arange(dim))
+    numbers = shifted(bits, 11).double() * 2.0**-53
+    assert torch.equal(random_rows(ids, dim, 7), (2 * numbers - 1) / math.sqrt(dim))
+    assert random_rows(ids[:0], dim, 7).shape == (0, dim)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs files with holes")
+def test_zeros_take_no_room_on_disk(tmp_path: Path) -> None:
+    """What was never touched reads as zeros; a row that is trained takes a page of each file."""
+
+    def zeros(ids: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(ids), 64)
+
+    table = ShardedClassTable(20_000, 64, partial(LazyAdam, lr=0.1), init=zeros, file=tmp_path / "table")
+    table.rows(torch.tensor([17])).sum().backward()
+    table.step()
+    expected = torch.zeros(20_000, 64)
+    expected[17] = -0.1
+    torch.testing.assert_close(table.rows(torch.arange(20_000)).detach(), expected)
+    for path in tmp_path.iterdir():
+        taken = path.stat().st_blocks * 512
+        assert taken <= 1 << 16, f"{path.name} takes {taken} bytes of disk"
 
 
 def test_tables_stand_in_for_sizes_and_have_weights_of_their_own() -> None:

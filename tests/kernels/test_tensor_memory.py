@@ -1,8 +1,12 @@
 """Memory behind tensors: large pages, storages that can be resized, and tensors that have none of their own."""
 
+import ctypes
+import os
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -13,7 +17,7 @@ from torch.distributed.tensor import Shard, distribute_tensor
 from logq import kernels, optim, samplers
 from logq.functional import full_loss, sampled_loss
 from logq.kernels import FallbackWarning, fallback
-from logq.kernels.tensor_memory import is_plain, prefer_huge_pages
+from logq.kernels.tensor_memory import is_plain, prefer_huge_pages, read_ahead
 from logq.kernels.updates import RowRule
 
 ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -27,7 +31,41 @@ def test_values_stay(dtype):
     assert torch.equal(table, before)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
+def test_rows_of_a_file_are_read_before_they_are_looked_at(tmp_path):
+    """Pages of the rows that were asked for come to memory, all others stay on disk."""
+    path, dim = tmp_path / "table", 1000
+    torch.arange(512.0 * dim).numpy().tofile(path)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    table = torch.from_file(str(path), shared=True, size=512 * dim).view(512, dim)
+    if in_memory(table).any():
+        pytest.skip("the folder of temporary files lies in memory")
+    rows = torch.tensor([[500, 0], [77, 500]])
+    read_ahead(table, torch.cat([rows, torch.tensor([[-1, 512]])]))
+    wanted = {row * 4 * dim + byte >> 12 for row in (0, 77, 500) for byte in (0, 4 * dim - 1)}
+    for _ in range(200):
+        found = set(in_memory(table).nonzero()[0].tolist())
+        if found >= wanted:
+            break
+        time.sleep(0.05)
+    assert found == wanted
+    assert torch.equal(table[rows][..., 0], rows * float(dim))
+
+
+def in_memory(table: torch.Tensor) -> np.ndarray:
+    """Which pages of a mapped table are in memory."""
+    pages = np.zeros(-(-table.nbytes // 4096), np.uint8)
+    address, size = ctypes.c_void_p(table.data_ptr()), ctypes.c_size_t(table.nbytes)
+    assert ctypes.CDLL(None).mincore(address, size, ctypes.c_void_p(pages.ctypes.data)) == 0
+    return pages & 1
+
+
 def test_nothing_to_ask_for():
+    read_ahead(torch.empty(0, 4), torch.tensor([0]))
+    read_ahead(torch.empty(4, 4, device="meta"), torch.tensor([0]))
+    read_ahead(torch.ones(4, 4).T[:2], torch.tensor([0]))
     assert not prefer_huge_pages(torch.empty(0, 4))
     assert not prefer_huge_pages(torch.empty(4, 4, device="meta"))
     assert not prefer_huge_pages(torch.empty(4000, 4000).T)

@@ -1,7 +1,7 @@
 """The rows of a step: asked of their owners, brought to the loss, and their gradients sent back."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple, Protocol
 
 import torch
@@ -136,11 +136,13 @@ def bring_rows(
             times = request.unique.new_zeros(len(request.unique)).index_add_(0, request.inverse, learn.long())
             columns.append(times[request.order, None].int())
         asked = exchange(torch.cat(columns, dim=1), request.sent, request.received, part.group).long()
+        part.read_ahead(asked[:, 0])
         own_rows = drawn_log_q = asked_log_q = None
         if sampler is not None:
             own_rows, drawn_log_q, asked_log_q = sampler.draw_own(asked[:, 0])
             if learn is not None:
                 sampler.learn_own(asked[:, 0], asked[:, 1])
+            part.read_ahead(own_rows)
         message = _message(part, asked[:, 0], asked_log_q)
         found = exchange(message, request.received, request.sent, part.group)
         found = torch.empty_like(found).index_copy_(0, request.order, found)
@@ -157,16 +159,27 @@ def bring_rows(
     return Step(weight, bias, log_q, sample)
 
 
-def _send_back(part: TablePart, request: RowRequest, asked: Tensor, sample: Sample | None, gradients: Tensor) -> None:
-    """Bring gradients (U + S, D + 1) to the owners of the rows, who add up those of a sample in the order of ranks."""
-    num_asked = len(request.order)
-    part.add_gradients(
-        asked, exchange(gradients[:num_asked][request.order], request.sent, request.received, part.group)
-    )
+def _send_back(
+    part: TablePart, request: RowRequest, asked: Tensor, sample: Sample | None, gradients: list[Tensor]
+) -> None:
+    """Bring gradients (U + S, D) and (U + S, 1) to the owners, who add up those of a sample in the order of ranks.
+
+    One exchange for both: to each owner first those of the classes asked for, then those of its part of the sample.
+    """
+    own = 0 if sample is None else len(sample.own_rows)
+    strata = [0] * part.size if sample is None else sample.strata
+    first = gradients[0]
+    drawn = torch.arange(len(request.order), len(first), device=first.device).split(strata)
+    parts = zip(request.order.split(request.sent), drawn, strict=True)
+    sent = [sum(counts) for counts in zip(request.sent, strata, strict=True)]
+    received = [count + own for count in request.received]
+    order = torch.cat([rows for both in parts for rows in both])
+    message = torch.cat([one[order] for one in gradients], dim=1)
+    arrived = exchange(message, sent, received, part.group).split(received)
+    # Copies, so that what arrived for the sample does not stay until the step.
+    part.add_gradients(asked, torch.cat([found[: len(found) - own] for found in arrived]))
     if sample is not None:
-        own = len(sample.own_rows)
-        parts = exchange(gradients[num_asked:], sample.strata, [own] * part.size, part.group)
-        part.add_gradients(sample.own_rows, parts.view(part.size, own, gradients.shape[1]).sum(0))
+        part.add_gradients(sample.own_rows, reduce(torch.add, [found[len(found) - own :] for found in arrived]))
 
 
 def _message(part: TablePart, rows: Tensor, log_q: Tensor | None) -> Tensor:

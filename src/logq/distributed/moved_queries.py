@@ -5,7 +5,6 @@ one number a query, which goes back to where the query came from.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -88,7 +87,7 @@ def all_told(part: TablePart, *numbers: float) -> Tensor:
 def _own_rows(part: TablePart, rows: Tensor) -> tuple[Tensor, Tensor | None]:
     """Some own rows and biases, whose gradients are added to those that came from elsewhere."""
     bias = None if part.bias is None else part.bias.detach()[rows]
-    return arrived(part.weight.detach()[rows], bias, partial(part.add_gradients, rows))
+    return arrived(part.weight.detach()[rows], bias, lambda found: part.add_gradients(rows, torch.cat(found, dim=1)))
 
 
 def losses_by_queries(

@@ -9,15 +9,17 @@ from torch import Tensor
 __all__ = ["arrived", "as_bytes", "from_bytes", "rows_and_biases"]
 
 
-def arrived(weight: Tensor, bias: Tensor | None, send_back: Callable[[Tensor], None]) -> tuple[Tensor, Tensor | None]:
-    """Rows (N, D) and biases (N,) whose gradients go to `send_back` as one (N, D + 1) tensor, or (N, D) without biases.
+def arrived(
+    weight: Tensor, bias: Tensor | None, send_back: Callable[[list[Tensor]], None]
+) -> tuple[Tensor, Tensor | None]:
+    """Rows (N, D) and biases (N,) whose gradients go to `send_back`: (N, D), and (N, 1) where there are biases.
 
     It is called once in each backward, also where no gradient came of the rows, for the others wait for this process.
 
     Example:
         >>> rows, _ = arrived(torch.ones(1, 2), None, print)
         >>> rows.sum().backward()
-        tensor([[1., 1.]])
+        [tensor([[1., 1.]])]
     """
     if not torch.is_grad_enabled():
         return weight, bias
@@ -31,20 +33,19 @@ class _ArrivedRows(torch.autograd.Function):
     """The identity on rows and biases; one function for all rows of a step, so that all processes send in one order."""
 
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, send_back: Callable[[Tensor], None], *tables: Tensor) -> Any:
+    def forward(ctx: Any, anchor: Tensor, send_back: Callable[[list[Tensor]], None], *tables: Tensor) -> Any:
         ctx.send_back = send_back
         return tables[0] if len(tables) == 1 else tables
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        columns = [gradients[0], *(one[:, None] for one in gradients[1:])]
-        ctx.send_back(torch.cat(columns, dim=1))
+        ctx.send_back([gradients[0], *(one[:, None] for one in gradients[1:])])
         return (None,) * (2 + len(gradients))
 
 
 def rows_and_biases(gradients: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
-    """What `arrived` joined, apart again: (N, D) and (N,).
+    """Gradients of rows, and of biases in a last column if there are any: (N, D) and (N,).
 
     Example:
         >>> rows_and_biases(torch.tensor([[1.0, 2.0, 3.0]]), 2)

@@ -44,7 +44,8 @@ class _Fetched:
         self.request, self.asked = request, asked
         self.gradient: Tensor | None = None
 
-    def take(self, gradient: Tensor) -> None:
+    def take(self, gradients: list[Tensor]) -> None:
+        (gradient,) = gradients
         self.gradient = gradient if self.gradient is None else self.gradient + gradient
 
 

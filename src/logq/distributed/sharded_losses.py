@@ -56,6 +56,10 @@ def loss_of_table(
         extra_negatives: likewise.
         plan: "rows" or "queries", or None for the one that moves fewer bytes.
     """
+
+    def scale(told: Tensor) -> float:  # of a sum of this process, for a mean over the targets of all
+        return part.size / (float(told[:, 0].sum()) or 1.0)
+
     num_classes = part.placing.num_classes
     sizes = {"D": part.dim}
     check_shape("input", input, "BD", sizes)
@@ -86,14 +90,14 @@ def loss_of_table(
         if chosen and movable:
             losses = losses_by_queries(part, settings, sampler, input, targets, batches)
         else:
-            losses = _losses_by_rows(part, settings, sampler, input, targets, wanted, request, extra_negatives)
+            loss = _loss_by_rows(part, settings, sampler, input, targets, wanted, request, extra_negatives, row_weight)
+            return loss * scale(told) if settings.reduction == "mean" else loss
     if settings.reduction != "mean":
         return reduce(losses, targets != IGNORED, settings.reduction, row_weight)
-    total = float(told[:, 0].sum()) or 1.0
-    return reduce(losses, targets != IGNORED, "sum", row_weight) * (part.size / total)
+    return reduce(losses, targets != IGNORED, "sum", row_weight) * scale(told)
 
 
-def _losses_by_rows(
+def _loss_by_rows(
     part: TablePart,
     settings: LossSettings,
     sampler: Stratified,
@@ -102,8 +106,12 @@ def _losses_by_rows(
     wanted: Tensor,
     request: RowRequest,
     extra_negatives: Tensor | None,
+    row_weight: Tensor | None,
 ) -> Tensor:
-    """(B,) the losses of this process's rows, among the rows that are brought here."""
+    """The losses of this process's rows, among the rows that are brought here: (B,), or their sum for a mean too.
+
+    The gradient of one number is made with the losses; that of each loss takes a second pass.
+    """
     learn = None
     if sampler.learns and sampler.training:
         learn = torch.arange(len(wanted), device=wanted.device)[wanted >= 0] < targets.numel()
@@ -121,7 +129,7 @@ def _losses_by_rows(
         which = int(targets[true_log_q.isinf()][0])
         raise ArgumentError("targets", "classes that the sampler draws", which, "log Q says nothing about others")
     log_q = step.log_q[len(request.unique) :]
-    losses = sampled_loss(
+    found = sampled_loss(
         settings.objective,
         input,
         step.weight,
@@ -130,9 +138,10 @@ def _losses_by_rows(
         temperature=settings.temperature,
         cosine=settings.cosine,
         remove_hits=settings.remove_hits,
-        reduction="none",
+        reduction="none" if settings.reduction == "none" else "sum",
+        row_weight=row_weight,
         extra_negatives=extra,
     )
     if len(input):
-        return losses
-    return losses + 0 * step.weight.sum()  # so that this process, too, goes back to the others
+        return found
+    return found + 0 * step.weight.sum()  # so that this process, too, goes back to the others

@@ -15,12 +15,14 @@ from logq._progress import Progress
 from logq.distributed.checkpoint_parts import OwnRows
 from logq.distributed.placing import BUCKETS, FACTOR, Placing
 from logq.distributed.row_messages import rows_and_biases
+from logq.kernels import _native
 from logq.kernels.distributions import random_bits, shifted
-from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.kernels.tensor_memory import prefer_huge_pages, read_ahead
 from logq.kernels.updates import real_dtype
 from logq.optim import RowOptimizer
 from logq.processes import Group, world
 from logq.shapes import check_device, check_dtype
+from logq.tracing import has_numbers
 
 __all__ = ["Initial", "MakeOptimizer", "TablePart", "random_rows"]
 
@@ -30,7 +32,8 @@ MakeOptimizer = Callable[[list[nn.Parameter]], RowOptimizer]
 Initial = Callable[[Tensor], Tensor]
 """(N,) classes -> (N, D), their first rows."""
 
-ROWS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE = 1 << 12
+"""Few enough for a cache to hold while they are made."""
 
 
 def random_rows(ids: Tensor, dim: int, seed: int) -> Tensor:
@@ -47,6 +50,11 @@ def random_rows(ids: Tensor, dim: int, seed: int) -> Tensor:
         >>> torch.equal(random_rows(torch.tensor([7, 9]), 4, 1)[1], random_rows(torch.tensor([9]), 4, 1)[0])
         True
     """
+    if ids.device.type == "cpu" and has_numbers(ids):
+        rows = torch.empty(len(ids), dim, dtype=torch.float64, device="cpu")
+        threads = torch.get_num_threads()
+        _native.uniform_rows(ids.contiguous().numpy(), seed, math.sqrt(dim), rows.numpy(), threads=threads)
+        return rows
     positions = ids[:, None] * dim + torch.arange(dim, device=ids.device)
     numbers = shifted(random_bits(seed, positions), 11).double() * 2.0**-53  # in [0, 1)
     return (2 * numbers - 1) / math.sqrt(dim)
@@ -125,6 +133,7 @@ class TablePart:
             table = torch.empty(shape, dtype=dtype, device=device)
             prefer_huge_pages(table)
             return table
+        # A file starts as a hole that reads as zeros: it takes room on disk where something else is written.
         path, numbers = f"{self._file}.{name}", math.prod(shape)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # and not written over: another table may still lie in it
@@ -141,7 +150,8 @@ class TablePart:
                 first = random_rows(ids, self.dim, seed) if init is None else init(ids)
                 if first.shape != (len(ids), self.dim):
                     raise ArgumentError("init", f"rows of shape {(len(ids), self.dim)}", tuple(first.shape))
-                self.weight[rows] = first.to(self.weight)
+                if self._file is None or first.any():
+                    self.weight[rows] = first.to(self.weight)
                 line.advance(len(ids))
 
     def _start_states(self) -> None:
@@ -151,9 +161,20 @@ class TablePart:
             for name, kept_for in self.optimizer.STATES.items():
                 shape = parameter.shape if kept_for == "parameter" else parameter.shape[:1]
                 made = self._memory(tuple(shape), real_dtype(parameter.dtype), parameter.device, f"{name}.{place}")
-                state[name] = made.fill_(self.optimizer.initial_value(self.optimizer.param_groups[0]))
+                value = self.optimizer.initial_value(self.optimizer.param_groups[0])
+                state[name] = made if self._file is not None and value == 0 else made.fill_(value)
             if self.optimizer.STATES:
                 state["step"] = 0
+
+    def read_ahead(self, rows: Tensor, *, states: bool = False) -> None:
+        """Let own rows (N,) be read from the file of the table, if there is one, and the optimizer's states of them."""
+        if self._file is None:
+            return
+        read_ahead(self.weight, rows)
+        if states:
+            for parameter in self.parameters():
+                for name in self.optimizer.STATES:
+                    read_ahead(self.optimizer.state[parameter][name], rows)
 
     def add_gradients(self, rows: Tensor, gradients: Tensor) -> None:
         """Take gradients of own rows: (N,) int64, and (N, D + 1) with those of biases. Rows may repeat."""
@@ -169,6 +190,7 @@ class TablePart:
             rows, gradients = (torch.cat(parts) for parts in zip(*self._pending, strict=True))
             self._pending.clear()
             rows, gradients = kernels.get("sum_rows", rows.device.type)(rows, gradients)
+            self.read_ahead(rows, states=True)
             parts = rows_and_biases(gradients / self.size, self.dim)
         else:
             rows, parts = None, (None, None)

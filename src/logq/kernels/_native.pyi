@@ -11,6 +11,7 @@ __all__ = [
     "ClassOrder",
     "Distribution",
     "EncodedBlock",
+    "LogCounts",
     "NGramTrie",
     "WordTable",
     "add_classes",
@@ -19,18 +20,22 @@ __all__ = [
     "alias_table",
     "character_ngrams",
     "draw",
+    "draw_counted",
     "draw_distinct",
+    "equal_counts",
     "find_hits",
     "kept_row_memory",
     "last_break",
     "last_not_above",
     "learned_distribution",
     "log_inclusion",
+    "log_uniform_counts",
     "log_uniform_distribution",
     "ngram_columns",
     "ngram_rows",
     "places_of",
     "prefer_huge_pages",
+    "read_ahead",
     "release_row_memory",
     "renumber",
     "row_losses",
@@ -40,9 +45,11 @@ __all__ = [
     "simd_levels",
     "sort_ngram_rows",
     "sum_classes",
+    "table_counts",
     "tile_losses",
     "true_dots",
     "uniform_distribution",
+    "uniform_rows",
     "update_rows",
     "word2vec_train",
 ]
@@ -74,6 +81,13 @@ def prefer_huge_pages(
     memory: NDArray[np.uint8],  # (n,)
 ) -> bool:
     """Ask the operating system to keep memory in pages as large as it has; return whether it agreed."""
+
+def read_ahead(
+    table: NDArray[np.uint8],  # (n,)
+    row_bytes: int,
+    rows: NDArray[np.int64],  # (m,), those outside of the table are left out
+) -> None:
+    """Ask the operating system to read some rows of a table that lies in a file, before they are looked at."""
 
 # The loss kernels. `stored` is the dtype of the class weights: float32, float64, or bfloat16 and float16 as int16.
 # Everything else is float64 if that is, float32 otherwise. Negative targets are not classes.
@@ -227,6 +241,20 @@ def learned_distribution(cells: NDArray[np.int32], recent: NDArray[np.int64], in
 def draw(distribution: Distribution, seed: int, ids: NDArray[np.int64], *, threads: int = 1) -> None:
     """Fill `ids` (n,) with the draws at the first n positions of the stream of a seed, below 2**64."""
 
+def uniform_rows(
+    classes: NDArray[np.int64],  # (n,)
+    seed: int,
+    inverse_bound: float,
+    rows: NDArray[np.float64],  # (n, D)
+    *,
+    threads: int = 1,
+) -> None:
+    """Fill `rows` uniformly between +-1 / inverse_bound, that of class y with the numbers from y D of a seed's stream.
+
+    Raises:
+        ValueError: there are not as many rows, or `inverse_bound` is not positive.
+    """
+
 def draw_distinct(
     distribution: Distribution,
     seed: int,
@@ -240,6 +268,37 @@ def draw_distinct(
 
     Raises:
         ValueError: the shapes do not fit, or there is nothing to sample.
+    """
+
+class LogCounts:
+    """The log of the probability of any class, as logq.kernels.expected_counts has it."""
+
+def equal_counts(shift: float, in_double: bool) -> LogCounts:
+    """One number for all classes."""
+
+def log_uniform_counts(shift: float, in_double: bool) -> LogCounts:
+    """log log( (y + 2) / (y + 1) ) plus a number, for up to 2**51 classes."""
+
+def table_counts(table: NDArray[np.floating], shift: float) -> LogCounts:
+    """The numbers of a table (C,), float32 or float64, plus a number."""
+
+def draw_counted(
+    distribution: Distribution,
+    counts: LogCounts,
+    seed: int,
+    log_q: NDArray[np.floating],  # (R, S) in the precision of the counts, as true_log_q
+    ids: NDArray[np.int64],  # (R, S)
+    true_log_q: NDArray[np.floating],  # (R, N)
+    targets: NDArray[np.int64],  # (R, N)
+    *,
+    ignored: int,
+    threads: int = 1,
+    simd: str = "auto",
+) -> None:
+    """Fill `ids` as draw_distinct does, and the logs of the expected counts of these and of targets, 0 where `ignored`.
+
+    Raises:
+        ValueError: the shapes do not fit, there is nothing to sample, or something is not among the classes.
     """
 
 def places_of(

@@ -7,7 +7,7 @@ from torch.utils.dlpack import to_dlpack  # pyright: ignore[reportPrivateImportU
 from logq.kernels import _native
 from logq.tracing import is_traced
 
-__all__ = ["is_plain", "prefer_huge_pages"]
+__all__ = ["is_plain", "prefer_huge_pages", "read_ahead"]
 
 
 def is_plain(*tensors: Tensor) -> bool:
@@ -52,3 +52,25 @@ def prefer_huge_pages(table: Tensor) -> bool:
         return False
     # Not numpy(), after which no one could resize the storage any more, as FSDP does.
     return _native.prefer_huge_pages(to_dlpack(table.detach().view(-1).view(torch.uint8)))
+
+
+def read_ahead(table: Tensor, rows: Tensor) -> None:
+    """Ask the operating system for rows of a table in a file that is mapped, before they are looked at.
+
+    Without it each row is waited for by itself, and brings what lies around it: 128 KiB, or as much as
+    /sys/block/DISK/queue/read_ahead_kb says. Linux reads what is asked for here all at once, and nothing beside the
+    pages of it. On other systems, and of other tensors, nothing happens.
+
+    Args:
+        table: (N, ...), contiguous.
+        rows: int64 of any shape.
+
+    Example:
+        >>> import torch
+        >>> read_ahead(torch.zeros(4, 2), torch.tensor([3, 0]))
+    """
+    if table.device.type != "cpu" or not is_plain(table, rows) or not table.is_contiguous():
+        return
+    if table.numel() and rows.numel():
+        memory = table.detach().view(-1).view(torch.uint8)
+        _native.read_ahead(to_dlpack(memory), memory.numel() // len(table), to_dlpack(rows.reshape(-1).contiguous()))

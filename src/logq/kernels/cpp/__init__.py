@@ -32,6 +32,7 @@ class CppBackend(FusedBackend):
     next_seed = staticmethod(reference_draws.next_seed)  # one number, which takes no time
     draws = staticmethod(compiled_draws.draws)
     distinct_draws = staticmethod(compiled_draws.distinct_draws)
+    counted_distinct_draws = staticmethod(compiled_draws.counted_distinct_draws)  # pyright: ignore[reportAssignmentType]
     places_of = staticmethod(compiled_draws.places_of)
     log_inclusion = staticmethod(compiled_draws.log_inclusion)
 

@@ -3,9 +3,12 @@
 Inside of the transforms of torch.func, and of fake tensors, that module draws itself.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from logq.candidates import IGNORED
 from logq.kernels import _native, reference_draws
 from logq.kernels.cpp import arrays
 from logq.kernels.cpp.arrays import array
@@ -17,13 +20,17 @@ from logq.kernels.distributions import (
     UniformDistribution,
 )
 from logq.kernels.draw_ops import distinct_draws_in_graph, draws_in_graph
+from logq.kernels.expected_counts import EqualCounts, LogUniformCounts, TableCounts
 from logq.kernels.fallback import report
 from logq.kernels.fused import TRANSFORMED, refuses_distribution
 from logq.tracing import in_transform, is_fake
 
-__all__ = ["alias_table", "distinct_draws", "draws", "log_inclusion", "places_of"]
+__all__ = ["alias_table", "counted_distinct_draws", "distinct_draws", "draws", "log_inclusion", "places_of"]
 
 SEED_BITS = (1 << 64) - 1
+
+MOST_COUNTED = 1 << 51
+"""Classes of a log-uniform distribution whose counts the core knows: it has their ids as doubles."""
 
 
 def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -68,6 +75,50 @@ def distinct_draws(
     return ids, inside, outside
 
 
+def counted_distinct_draws(
+    distribution: Distribution,
+    seed: Tensor,
+    num_rows: int,
+    num_sampled: int,
+    targets: Tensor,
+    log_q: Any,
+    are_classes: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The same with all expected counts: each row is counted while its hash table is at hand, targets too."""
+    counts = None if is_fake(seed) or torch.compiler.is_compiling() else _compiled_counts(log_q, distribution)
+    if counts is None or refuses_distribution(distribution, in_transform()):
+        return reference_draws.counted_distinct_draws(
+            distribution,
+            seed,
+            num_rows,
+            num_sampled,
+            targets,
+            log_q,
+            are_classes,
+            distinct_draws=distinct_draws,
+            places_of=places_of,
+            log_inclusion=log_inclusion,
+        )
+    targets = targets.clone(memory_format=torch.contiguous_format)
+    of_targets = torch.empty(targets.shape, dtype=log_q.dtype, device="cpu")
+    ids = torch.empty(num_rows, num_sampled, dtype=torch.int64, device="cpu")
+    of_ids = torch.empty(num_rows, num_sampled, dtype=log_q.dtype, device="cpu")
+    rows = num_rows, targets.numel() // max(1, num_rows)
+    _native.draw_counted(
+        _compiled(distribution),
+        counts,
+        int(seed) & SEED_BITS,
+        array(of_ids),
+        array(ids),
+        array(of_targets.view(rows)),
+        array(targets.view(rows)),
+        ignored=IGNORED,
+        threads=torch.get_num_threads(),
+        simd=arrays.SIMD,
+    )
+    return ids, of_ids, targets, of_targets
+
+
 def places_of(ids: Tensor, classes: Tensor) -> Tensor:
     """Look classes up in a hash table of each row."""
     if is_fake(ids) or torch.compiler.is_compiling():
@@ -98,6 +149,19 @@ def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     accept, alias = _native.alias_table(array(probabilities.detach().cpu().double().contiguous()))
     device = probabilities.device
     return torch.from_numpy(accept).to(device), torch.from_numpy(alias).to(device)
+
+
+def _compiled_counts(log_q: object, distribution: Distribution) -> _native.LogCounts | None:
+    """What the core counts with; None for what it does not know."""
+    match log_q:
+        case EqualCounts():
+            return _native.equal_counts(log_q.value, log_q.dtype is torch.float64)
+        case LogUniformCounts() if getattr(distribution, "num_classes", MOST_COUNTED + 1) <= MOST_COUNTED:
+            return _native.log_uniform_counts(log_q.shift, log_q.dtype is torch.float64)
+        case TableCounts():
+            return _native.table_counts(array(log_q.table), log_q.shift)
+        case _:
+            return None
 
 
 def _compiled(distribution: Distribution) -> _native.Distribution:

@@ -11,6 +11,7 @@
 
 #include "alias_table.hpp"
 #include "bindings.hpp"
+#include "file_pages.hpp"
 #include "huge_pages.hpp"
 
 namespace nb = nanobind;
@@ -38,8 +39,18 @@ std::pair<Column<double>, Column<std::int32_t>> alias_table(const Weights &weigh
 }
 
 using Bytes = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Ids = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 bool prefer_huge_pages(const Bytes &memory) { return logq::prefer_huge_pages(memory.data(), memory.size()); }
+
+void read_ahead(const Bytes &table, std::size_t row_bytes, const Ids &rows) {
+    if (row_bytes == 0) return;
+    const std::uint8_t *const start = table.data();
+    const std::size_t num_rows = table.size() / row_bytes, size = rows.size();
+    const std::int64_t *const wanted = rows.data();
+    nb::gil_scoped_release released;
+    logq::read_ahead(start, num_rows, row_bytes, wanted, size);
+}
 
 }  // namespace
 
@@ -49,6 +60,8 @@ NB_MODULE(_native, module) {
                "Walker's alias table of `weights` (C,) float64: accept (C,) float64 and alias (C,) int32.");
     module.def("prefer_huge_pages", &prefer_huge_pages, nb::arg("memory").noconvert(),
                "Ask the operating system to keep `memory` (n,) uint8 in pages as large as it has.");
+    module.def("read_ahead", &read_ahead, nb::arg("table").noconvert(), nb::arg("row_bytes"), nb::arg("rows").noconvert(),
+               "Ask the operating system to read some rows of `table` (n,) uint8, which lies in a file.");
     logq::bind_losses(module);
     logq::bind_sampling(module);
     logq::bind_word2vec(module);

@@ -9,6 +9,7 @@ namespace logq::sampling {
 namespace {
 
 constexpr std::size_t PIECE = std::size_t{1} << 14;  // sampled classes that are worth another thread
+constexpr std::size_t BLOCK = 256;                   // targets that are counted together
 constexpr std::size_t FEW = 8;                       // for up to this many classes of a row no table is made
 
 // Which classes are in a row, by open addressing: a table of places in the row, counted from 1, so that 0 is nothing.
@@ -77,10 +78,10 @@ void draw_row(const Kind &distribution, std::uint64_t seed, std::size_t num_samp
     row.end = static_cast<std::int64_t>(drawn);
 }
 
-}  // namespace
-
-void draw_distinct(const Distribution &distribution, std::uint64_t seed, std::size_t num_rows, std::size_t num_sampled,
-                   std::int64_t *ids, std::int64_t *inside, std::int64_t *outside, int threads) {
+// Draws rows on some threads, each of which goes to `finish` with its number.
+template <typename Finish>
+void for_rows(const Distribution &distribution, std::uint64_t seed, std::size_t num_rows, std::size_t num_sampled,
+              int threads, const Finish &finish) {
     if (num_rows == 0) return;
     const std::size_t worth = std::max<std::size_t>(1, num_rows * num_sampled / PIECE);
     const std::size_t pieces = std::min({num_rows, worth, static_cast<std::size_t>(std::max(1, threads))});
@@ -97,15 +98,59 @@ void draw_distinct(const Distribution &distribution, std::uint64_t seed, std::si
                 for (std::size_t r = first; r < num_rows * (number + 1) / pieces; ++r) {
                     if (r > first) row.clear();
                     draw_row(one, hash_of(seed, r), num_sampled, row);
-                    for (std::size_t s = 0; s < num_sampled; ++s) {
-                        ids[r * num_sampled + s] = row.ids[s + 1];
-                        inside[r * num_sampled + s] = row.end - row.copies[s + 1];
-                    }
-                    outside[r] = row.reached;
+                    finish(row, r);
                 }
             });
         },
         distribution);
+}
+
+}  // namespace
+
+void draw_distinct(const Distribution &distribution, std::uint64_t seed, std::size_t num_rows, std::size_t num_sampled,
+                   std::int64_t *ids, std::int64_t *inside, std::int64_t *outside, int threads) {
+    for_rows(distribution, seed, num_rows, num_sampled, threads, [&](Row &row, std::size_t r) {
+        for (std::size_t s = 0; s < num_sampled; ++s) {
+            ids[r * num_sampled + s] = row.ids[s + 1];
+            inside[r * num_sampled + s] = row.end - row.copies[s + 1];
+        }
+        outside[r] = row.reached;
+    });
+}
+
+void draw_counted(const Distribution &distribution, std::uint64_t seed, const Counted &batch, int threads) {
+    for_rows(distribution, seed, batch.num_rows, batch.num_sampled, threads, [&](Row &row, std::size_t r) {
+        const std::size_t size = batch.num_sampled, num_targets = batch.num_targets;
+        // From here on tries instead of copies, for what is not in the sample too: place 0, and the class that ended it.
+        for (std::size_t s = 1; s <= size; ++s) row.copies[s] = row.end - row.copies[s];
+        row.copies[0] = row.copies[size + 1] = row.reached;
+        std::int64_t *const ids = batch.ids + r * size;
+        std::copy_n(row.ids.data() + 1, size, ids);
+        const auto count = [&](const std::int64_t *classes, const std::int64_t *tries, void *log_q, std::size_t first,
+                               std::size_t number) {
+            Inclusion job = batch.law;
+            job.classes = classes;
+            job.tries = tries;
+            job.log_q = static_cast<char *>(log_q) + first * (job.in_double ? sizeof(double) : sizeof(float));
+            batch.log_inclusion(job, 0, static_cast<std::int64_t>(number));
+        };
+        count(ids, row.copies.data() + 1, batch.log_q, r * size, size);
+        std::int64_t classes[BLOCK], tries[BLOCK];
+        for (std::size_t begin = 0; begin < num_targets; begin += BLOCK) {
+            const std::size_t first = r * num_targets + begin, number = std::min(BLOCK, num_targets - begin);
+            for (std::size_t n = 0; n < number; ++n) {
+                const std::int64_t target = batch.targets[first + n];
+                classes[n] = target == batch.ignored ? 0 : target;
+                tries[n] = row.copies[row.places.find(row.ids.data(), classes[n])];
+            }
+            count(classes, tries, batch.true_log_q, first, number);
+            for (std::size_t n = 0; n < number; ++n) {
+                if (batch.targets[first + n] != batch.ignored) continue;
+                if (batch.law.in_double) static_cast<double *>(batch.true_log_q)[first + n] = 0;
+                else static_cast<float *>(batch.true_log_q)[first + n] = 0;
+            }
+        }
+    });
 }
 
 void places_of(const std::int64_t *ids, std::size_t num_rows, std::size_t num_sampled, const std::int64_t *classes,

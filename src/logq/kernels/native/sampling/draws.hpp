@@ -17,4 +17,9 @@ constexpr std::size_t AHEAD = 32;  // draws whose memory is asked for before it 
 // The draws at the places 0 ... size - 1 of the stream of `seed`.
 void draw(const Distribution &distribution, std::uint64_t seed, std::int64_t *ids, std::size_t size, int threads);
 
+// For each class y the numbers at the places y width ... y width + width - 1 of the stream of `seed`, uniform between
+// -bound and bound: (num_classes, width).
+void uniform_rows(const std::int64_t *classes, std::size_t num_classes, std::size_t width, std::uint64_t seed,
+                  double inverse_bound, double *rows, int threads);
+
 }  // namespace logq::sampling
