@@ -27,7 +27,7 @@ from logq.word2vec.word_parts import WordParts
 __all__ = ["FusedEngine", "setup_of"]
 
 CBOW_BLOCK = 4
-"""Neighboring windows of CBOW that are trained at once: the next block has to wait for what this one does to its words."""
+"""Neighboring windows of CBOW that are trained at once; one alone has to wait for the one before."""
 
 
 def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts | None = None) -> Setup:

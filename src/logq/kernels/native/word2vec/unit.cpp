@@ -11,7 +11,8 @@ namespace {
 class Unit {
   public:
     Unit(const Job &job, const Scratch &scratch, Result &result)
-        : job(job), s(scratch), result(result), columns(static_cast<int>(job.stride / LANES)), subwords(job, scratch, columns),
+        : job(job), s(scratch), result(result), columns(static_cast<int>(job.stride / LANES)),
+          pool_is_small(job.pool > 0 && job.partitions == 1 && job.pool * job.stride <= SMALL), subwords(job, scratch, columns),
           cbow(job, scratch, columns) {
         for (int at = 0; at < columns; ++at) store(s.nobody + at * LANES, all(0.0f));
     }
@@ -22,6 +23,9 @@ class Unit {
             subwords.begin();
         } else if (job.partitions == 1) {
             for (std::int32_t j = 0; j < plan.kept; ++j) s.rows[j] = input_row(job, s.words[j]);
+        }
+        if (pool_is_small) {
+            for (std::int32_t j = 0; j < job.pool; ++j) fetch_row(output_row(job, s.pool[j]));
         }
         for (std::int32_t b = 0; b < AHEAD && b < plan.blocks; ++b) fetch(plan, b);
         for (std::int32_t b = 0; b < plan.blocks; ++b) {
@@ -50,11 +54,13 @@ class Unit {
 
   private:
     static constexpr std::int32_t AHEAD = 2;  // blocks whose rows are fetched into the cache beforehand
+    static constexpr std::int64_t SMALL = 1 << 17;  // floats of a pool that stays in the cache for the whole unit
 
     const Job &job;
     const Scratch &s;
     Result &result;
     const int columns;
+    const bool pool_is_small;
     float rate = 0.0f;
     bool loss_counts = false;
     Rows rows;
@@ -82,7 +88,7 @@ class Unit {
                 fetch_row(input_row(job, word));
             }
         }
-        if (job.cells && (job.shared || !job.skip_gram)) {
+        if (job.cells && !pool_is_small && (job.shared || !job.skip_gram)) {
             const std::int32_t *negatives = negatives_of(job.skip_gram ? b : s.blocks[b] - plan.first_center);
             const std::int32_t sets = job.skip_gram ? 1 : s.blocks[b + 1] - s.blocks[b];
             for (std::int32_t j = 0; j < sets * job.negatives; ++j) fetch_row(output_row(job, negatives[j]));
