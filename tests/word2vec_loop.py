@@ -77,25 +77,31 @@ def centers(ids, setup, begin: int, end: int, position: int, seed: int) -> list[
 def plan(ids, setup, *, begin, end, position, seed, rate) -> list[Block]:
     start, slope, floor = rate
     sentences = centers(ids, setup, begin, end, position, seed)
-    size = setup.block if setup.skip_gram and setup.shared and setup.tree is None else 1
+    size = block_size(setup)
     blocks = []
     for unit in range(begin, end, UNIT):
         of_unit = []
         for sentence in sentences:
             here = [center for center in sentence if unit <= center.place < unit + UNIT]
             of_unit += [here[i : i + size] for i in range(0, len(here), size)]
-        pool_of_unit = pool_negatives(setup, len(of_unit), position + unit, seed)
-        for group, negatives in zip(of_unit, pool_of_unit, strict=True):
-            place = position + group[0].place
+        sets = len(of_unit) if setup.skip_gram else sum(map(len, of_unit))
+        from_pool = iter(pool_negatives(setup, sets, position + unit, seed))
+        for group in of_unit:
+            places = [position + center.place for center in (group[:1] if setup.skip_gram else group)]
+            negatives, place = [next(from_pool) for _ in places], places[0]
             reckoned = bits_at(seed ^ 0xA0761D6478BD642F, place) & 63 == 0
             if setup.tree is not None:
                 negatives = [[]]
             elif setup.skip_gram and not setup.shared:
                 negatives = [own_negatives(setup, place, pair, seed) for pair in range(len(group[0].context))]
             elif reckoned or not setup.pool or not setup.shared:
-                negatives = [own_negatives(setup, place, 0, seed)]
+                negatives = [own_negatives(setup, each, 0, seed) for each in places]
             blocks.append(Block(group, negatives, reckoned, max(floor, start - slope * place)))
     return blocks
+
+
+def block_size(setup) -> int:
+    return setup.block if setup.shared and setup.tree is None else 1
 
 
 def own_negatives(setup, place: int, pair: int, seed: int) -> list[int]:
@@ -103,17 +109,17 @@ def own_negatives(setup, place: int, pair: int, seed: int) -> list[int]:
     return [draw(setup.cells, bits) for bits in islice(wyrand(state & MASK), setup.negatives)]
 
 
-def pool_negatives(setup, blocks: int, place: int, seed: int) -> list[list[list[int]]]:
-    """For each block of a unit its negatives out of the unit's pool: two for every 64 bits."""
+def pool_negatives(setup, sets: int, place: int, seed: int) -> list[list[int]]:
+    """For each block of a unit, or each of its centers for CBOW, negatives out of the unit's pool: two for 64 bits."""
     if setup.tree is not None or not setup.pool or not setup.shared:
-        return [[[]]] * blocks
+        return [[]] * sets
     bits = wyrand(bits_at(~seed & MASK, place))
     pool = [draw(setup.cells, next(bits)) for _ in range(setup.pool)]
     chosen = []
-    for _ in range(0, blocks * setup.negatives, 2):
+    for _ in range(0, sets * setup.negatives, 2):
         both = next(bits)
         chosen += [pool[half * setup.pool >> 32] for half in (both >> 32, both & 0xFFFFFFFF)]
-    return [[chosen[b * setup.negatives : (b + 1) * setup.negatives]] for b in range(blocks)]
+    return [chosen[i * setup.negatives : (i + 1) * setup.negatives] for i in range(sets)]
 
 
 def sigmoid(x):
@@ -139,7 +145,7 @@ class Student:
     def train(self, blocks: list[Block]) -> None:
         for block in blocks:
             if not self.setup.skip_gram:
-                self.cbow(block)
+                self.cbow(block) if block_size(self.setup) == 1 else self.cbow_at_once(block)
             elif self.setup.shared:
                 self.at_once(block)
             else:
@@ -186,14 +192,37 @@ class Student:
             self.inputs[word] += self.gradient(block, self.inputs[word].copy(), center.word, negatives)
         self.count(block, len(center.context))
 
+    def query(self, center: Center):
+        total = sum(self.inputs[word] for word in center.context)
+        return total / len(center.context) if self.setup.mean else total
+
+    def cbow_at_once(self, block: Block) -> None:
+        """Errors of all windows from the tables as they were before; then one window's outputs after the other's."""
+        windows = []
+        for center, negatives in zip(block.centers, block.negatives, strict=True):
+            if not center.context:
+                continue
+            query, errors = self.query(center), {}
+            for row, label in outputs_of(self.setup, center.word, negatives):
+                dot = query @ self.outputs[row]
+                errors[row] = errors.get(row, 0.0) + block.rate * (label - sigmoid(dot))
+                self.reckon(block, label, dot)
+            windows.append((center, query, errors))
+            self.count(block, 1)
+        changes = []
+        for center, query, errors in windows:
+            changes.append((center, sum(error * self.outputs[row] for row, error in errors.items())))
+            for row, error in errors.items():
+                self.outputs[row] += error * query
+        for center, change in changes:
+            for word in center.context:
+                self.inputs[word] += change
+
     def cbow(self, block: Block) -> None:
         (center,) = block.centers
         if not center.context:
             return
-        query = sum(self.inputs[word] for word in center.context)
-        if self.setup.mean:
-            query = query / len(center.context)
-        change = self.gradient(block, query, center.word, block.negatives[0])
+        change = self.gradient(block, self.query(center), center.word, block.negatives[0])
         for word in center.context:
             self.inputs[word] += change
         self.count(block, 1)

@@ -26,6 +26,9 @@ from logq.word2vec.word_parts import WordParts
 
 __all__ = ["FusedEngine", "setup_of"]
 
+CBOW_BLOCK = 4
+"""Neighboring windows of CBOW that are trained at once; one alone has to wait for the one before."""
+
 
 def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts | None = None) -> Setup:
     """What the kernel is told of a model.
@@ -48,6 +51,7 @@ def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts 
         cells=np.zeros(0, np.uint64) if tree is not None or of_partitions else alias_cells(noise),
         negatives=settings.num_sampled,
         shared=settings.shared_negatives is not False,
+        block=1 if settings.sg else CBOW_BLOCK,
         tree=tree,
         parts=parts,
         threads=settings.used_threads,

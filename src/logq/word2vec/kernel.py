@@ -78,7 +78,8 @@ class Setup:
         shared: whether the pairs of a window share negatives and are trained at once. False is the order of word2vec.c.
         pool: with shared negatives, number of draws that about a thousand words choose theirs from: their rows stay in
             the cache. 0 draws new ones for every window.
-        block: number of neighboring windows that share their negatives, with which each is trained at once.
+        block: number of neighboring windows that are trained at once. Those of skip-gram share their negatives, with
+            all of which each is trained; those of CBOW have their own.
         tree: for hierarchical softmax, instead of negative sampling.
         parts: for subwords, the rows of the input table that each word consists of.
         threads: number of threads that train at the same time, without locks.

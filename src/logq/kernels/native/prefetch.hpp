@@ -6,6 +6,12 @@
 #define LOGQ_PREFETCH(address) static_cast<void>(address)
 #define LOGQ_PREFETCH_READ(address) static_cast<void>(address)
 #else
-#define LOGQ_PREFETCH(address) __builtin_prefetch((address), 1, 3)
-#define LOGQ_PREFETCH_READ(address) __builtin_prefetch((address), 0, 3)
+// GCC takes a function that does nothing but prefetch for one without effect, and drops calls of it; not with an asm in it.
+#define LOGQ_PREFETCH_AS(address, write)                                                           \
+    do {                                                                                           \
+        __asm__ volatile("");                                                                      \
+        __builtin_prefetch((address), write, 3);                                                   \
+    } while (false)
+#define LOGQ_PREFETCH(address) LOGQ_PREFETCH_AS(address, 1)
+#define LOGQ_PREFETCH_READ(address) LOGQ_PREFETCH_AS(address, 0)
 #endif

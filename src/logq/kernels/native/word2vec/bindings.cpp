@@ -150,7 +150,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     job.skip_gram = skip_gram;
     job.mean = mean;
     job.shared = shared;
-    job.block = shared && skip_gram && !hierarchical ? block : 1;
+    job.block = shared && !hierarchical ? block : 1;
     job.cells = hierarchical ? nullptr : reinterpret_cast<const Cell *>(cells.data());
     job.num_cells = static_cast<std::int32_t>(cells.shape(0));
     job.pool = shared && !hierarchical ? pool : 0;
@@ -174,7 +174,8 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
                std::to_string(rate_floor));
     expect(window >= 1 && window <= 10000, "window: expected 1 to 10,000, got " + std::to_string(window));
     expect(pool >= 0 && pool <= 1 << 20, "pool: expected 0 to 1,048,576, got " + std::to_string(pool));
-    expect(block >= 1 && block <= 64, "block: expected 1 to 64, got " + std::to_string(block));
+    expect(block >= 1 && block <= word2vec::MOST_BLOCK,
+           "block: expected 1 to " + std::to_string(word2vec::MOST_BLOCK) + ", got " + std::to_string(block));
     expect(loss_every >= 1 && (loss_every & (loss_every - 1)) == 0,
            "loss_every: expected a power of two, got " + std::to_string(loss_every));
     expect(threads >= 1, "threads: expected at least 1, got " + std::to_string(threads));

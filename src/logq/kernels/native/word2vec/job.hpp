@@ -44,7 +44,7 @@ struct Job {
     bool skip_gram;
     bool mean;    // CBOW: mean of the context, or its sum
     bool shared;  // the pairs of a window share negatives and are trained at once; else one after the other
-    // Shared only: this many neighboring centers are trained at once with the same `negatives`.
+    // Shared only: this many neighboring centers are trained at once, for skip-gram with the same `negatives`.
     std::int32_t block;
 
     // Negative sampling: a cell for each row of the output part. Hierarchical softmax: cells is null, and the path of word w
@@ -72,6 +72,9 @@ struct Result {
     std::int64_t loss_pairs = 0;  // those whose loss was computed, about one in loss_every
     double loss_sum = 0.0;        // of these, in nats
 };
+
+// The largest block.
+constexpr int MOST_BLOCK = 64;
 
 // How many words are predicted by one call of a unit function.
 constexpr std::int64_t UNIT = 1024;

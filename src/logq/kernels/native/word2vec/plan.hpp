@@ -130,6 +130,20 @@ inline void draw_negatives(const Job &job, std::int64_t place, std::int32_t numb
     for (std::int32_t j = 0; j < count; ++j) negatives[j] = draw(job.cells, job.num_cells, next_random(state));
 }
 
+// Negatives are those of a block for skip-gram, and those of a center for CBOW.
+inline std::int32_t sets_of_negatives(const Job &job, const Plan &plan) {
+    return job.skip_gram ? plan.blocks : plan.behind_centers - plan.first_center;
+}
+
+// The negatives of one block, not from a pool.
+inline void draw_own_negatives(const Job &job, const Plan &plan, std::int32_t b, const Scratch &s) {
+    const std::int64_t negatives = job.negatives;
+    if (job.skip_gram) return draw_negatives(job, s.places[s.blocks[b]], 0, s.negatives + b * negatives);
+    for (std::int32_t i = s.blocks[b]; i < s.blocks[b + 1]; ++i) {
+        draw_negatives(job, s.places[i], 0, s.negatives + (i - plan.first_center) * negatives);
+    }
+}
+
 // Which blocks have their loss computed: one in 64 of a large text, so that an honest mean costs next to nothing.
 inline bool reckons_loss(const Job &job, std::int64_t place) {
     const std::uint64_t hash = hash_of(job.seed ^ 0xA0761D6478BD642Fu, static_cast<std::uint64_t>(job.position + place));
@@ -142,7 +156,7 @@ inline void choose_negatives(const Job &job, const Plan &plan, std::int64_t begi
     std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + begin));
     for (std::int32_t j = 0; j < job.pool; ++j) s.pool[j] = draw(job.cells, job.num_cells, next_random(state));
     const std::uint64_t size = static_cast<std::uint64_t>(job.pool);
-    const std::int64_t count = static_cast<std::int64_t>(plan.blocks) * job.negatives;
+    const std::int64_t count = static_cast<std::int64_t>(sets_of_negatives(job, plan)) * job.negatives;
     for (std::int64_t at = 0; at < count; at += 2) {
         const std::uint64_t bits = next_random(state);
         s.negatives[at] = s.pool[((bits >> 32) * size) >> 32];
@@ -151,8 +165,7 @@ inline void choose_negatives(const Job &job, const Plan &plan, std::int64_t begi
     // Rows of the pool have just been pushed down. A loss from them would look better than it is, so it is from others.
     for (std::int32_t b = 0; b < plan.blocks; ++b) {
         const std::int64_t place = s.places[s.blocks[b]];
-        if (!reckons_loss(job, place)) continue;
-        draw_negatives(job, place, 0, s.negatives + static_cast<std::int64_t>(b) * job.negatives);
+        if (reckons_loss(job, place)) draw_own_negatives(job, plan, b, s);
     }
 }
 
@@ -206,9 +219,7 @@ inline Plan make_plan(const Job &job, std::int64_t begin, std::int64_t end, cons
     } else if (job.cells && job.pool > 0) {
         choose_negatives(job, plan, begin, s);
     } else if (job.cells && (job.shared || !job.skip_gram)) {
-        for (std::int32_t b = 0; b < plan.blocks; ++b) {
-            draw_negatives(job, s.places[s.blocks[b]], 0, s.negatives + static_cast<std::int64_t>(b) * job.negatives);
-        }
+        for (std::int32_t b = 0; b < plan.blocks; ++b) draw_own_negatives(job, plan, b, s);
     }
     return plan;
 }

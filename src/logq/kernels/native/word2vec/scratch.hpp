@@ -8,6 +8,7 @@ namespace {
 
 using logq::word2vec::Cell;
 using logq::word2vec::Job;
+using logq::word2vec::MOST_BLOCK;
 using logq::word2vec::Result;
 using logq::word2vec::UNIT;
 
@@ -28,7 +29,17 @@ inline std::int64_t most_inputs(const Job &job) {
     const std::int64_t window = job.window;
     return 2 * window + (job.block > 1 ? job.block : 0);
 }
-inline std::int64_t most_outputs(const Job &job) { return job.cells ? job.block + job.negatives : job.longest_path + 1; }
+inline std::int64_t most_outputs(const Job &job) {
+    if (!job.cells) return job.longest_path + 1;
+    const std::int64_t negatives = job.negatives;
+    return job.skip_gram ? job.block + negatives : job.block * (1 + negatives);
+}
+
+// CBOW in blocks: the most windows that are trained at once, in whole groups of ABREAST.
+constexpr int ABREAST = 4;
+inline std::int64_t most_windows(const Job &job) {
+    return job.skip_gram || job.block == 1 ? 0 : (job.block + ABREAST - 1) / ABREAST * ABREAST;
+}
 
 // Subwords: the most words that one block's windows can reach.
 inline std::int64_t most_copies(const Job &job) { return job.parts ? 2 * static_cast<std::int64_t>(job.window) + job.block : 0; }
@@ -68,11 +79,13 @@ struct Scratch {
     float *errors;             // (most inputs, most outputs)
     float *nobody;             // (stride) zeros
     float *hidden;             // (stride)
-    float *gradient;           // (most inputs, stride)
+    float *gradient;           // (most inputs or windows, stride)
+    float *queries;            // (most windows, stride)
+    float *has;                // (most windows, 2 window + ABREAST)
 
     Scratch(const Job &job, Pieces &pieces) {
         const std::int64_t inputs_size = most_inputs(job), outputs_size = most_outputs(job);
-        const std::int64_t kept = UNIT + 2 * static_cast<std::int64_t>(job.window), tile = inputs_size * outputs_size + SLACK;
+        const std::int64_t kept = UNIT + 2 * static_cast<std::int64_t>(job.window), tile = (job.skip_gram ? inputs_size : 1) * outputs_size + SLACK;
         words = pieces.take<std::int32_t>(kept);
         places = pieces.take<std::int64_t>(kept);
         sentences = pieces.take<std::int32_t>(kept);
@@ -102,7 +115,10 @@ struct Scratch {
         errors = pieces.take<float>(tile);
         nobody = pieces.take<float>(job.stride);
         hidden = pieces.take<float>(job.stride);
-        gradient = pieces.take<float>(inputs_size * job.stride);
+        const std::int64_t windows = most_windows(job);
+        gradient = pieces.take<float>((inputs_size > windows ? inputs_size : windows) * job.stride);
+        queries = pieces.take<float>(windows * job.stride);
+        has = pieces.take<float>(windows * (2 * static_cast<std::int64_t>(job.window) + ABREAST));
     }
 };
 

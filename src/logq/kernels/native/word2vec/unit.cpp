@@ -1,6 +1,7 @@
 // Training on a unit of text. This file is compiled once for each set of instructions, and LOGQ_LEVEL is its name; see
 // simd/vectors.hpp for what that forbids here.
 
+#include "cbow.hpp"
 #include "subwords.hpp"
 #include "tiles.hpp"
 #include "window.hpp"
@@ -10,7 +11,9 @@ namespace {
 class Unit {
   public:
     Unit(const Job &job, const Scratch &scratch, Result &result)
-        : job(job), s(scratch), result(result), columns(static_cast<int>(job.stride / LANES)), subwords(job, scratch, columns) {
+        : job(job), s(scratch), result(result), columns(static_cast<int>(job.stride / LANES)),
+          pool_is_small(job.pool > 0 && job.partitions == 1 && job.pool * job.stride <= SMALL), subwords(job, scratch, columns),
+          cbow(job, scratch, columns) {
         for (int at = 0; at < columns; ++at) store(s.nobody + at * LANES, all(0.0f));
     }
 
@@ -20,6 +23,9 @@ class Unit {
             subwords.begin();
         } else if (job.partitions == 1) {
             for (std::int32_t j = 0; j < plan.kept; ++j) s.rows[j] = input_row(job, s.words[j]);
+        }
+        if (pool_is_small) {
+            for (std::int32_t j = 0; j < job.pool; ++j) fetch_row(output_row(job, s.pool[j]));
         }
         for (std::int32_t b = 0; b < AHEAD && b < plan.blocks; ++b) fetch(plan, b);
         for (std::int32_t b = 0; b < plan.blocks; ++b) {
@@ -32,7 +38,11 @@ class Unit {
             if (job.partitions > 1) {
                 train_partitions(plan, b);
             } else if (!job.skip_gram) {
-                train_cbow(plan, b);
+                if (job.block > 1) {
+                    train_cbow_block(plan, b);
+                } else {
+                    train_cbow(plan, b);
+                }
             } else if (job.shared) {
                 train_block(plan, b);
             } else {
@@ -43,19 +53,22 @@ class Unit {
     }
 
   private:
-    static constexpr std::int32_t AHEAD = 3;  // blocks whose rows are fetched into the cache beforehand
+    static constexpr std::int32_t AHEAD = 2;  // blocks whose rows are fetched into the cache beforehand
+    static constexpr std::int64_t SMALL = 1 << 17;  // floats of a pool that stays in the cache for the whole unit
 
     const Job &job;
     const Scratch &s;
     Result &result;
     const int columns;
+    const bool pool_is_small;
     float rate = 0.0f;
     bool loss_counts = false;
     Rows rows;
     Subwords subwords;
+    CbowBlock cbow;
 
-    const std::int32_t *negatives_of(std::int32_t b) const {
-        return s.negatives + static_cast<std::int64_t>(b) * job.negatives;
+    const std::int32_t *negatives_of(std::int32_t set) const {
+        return s.negatives + static_cast<std::int64_t>(set) * job.negatives;
     }
 
     void fetch_row(const float *row) const {
@@ -75,9 +88,10 @@ class Unit {
                 fetch_row(input_row(job, word));
             }
         }
-        if (job.cells && (job.shared || !job.skip_gram)) {
-            const std::int32_t *negatives = negatives_of(b);
-            for (std::int32_t j = 0; j < job.negatives; ++j) fetch_row(output_row(job, negatives[j]));
+        if (job.cells && !pool_is_small && (job.shared || !job.skip_gram)) {
+            const std::int32_t *negatives = negatives_of(job.skip_gram ? b : s.blocks[b] - plan.first_center);
+            const std::int32_t sets = job.skip_gram ? 1 : s.blocks[b + 1] - s.blocks[b];
+            for (std::int32_t j = 0; j < sets * job.negatives; ++j) fetch_row(output_row(job, negatives[j]));
         }
     }
 
@@ -158,6 +172,14 @@ class Unit {
         if (!gradient_in_order(s.words[i], query, negatives_of(b))) return;
         spread_over_rows(s.inputs, m, s.gradient, columns);
         count(1);
+    }
+
+    void train_cbow_block(const Plan &plan, std::int32_t b) {
+        const int trained = cbow.take(plan, s.blocks[b], s.blocks[b + 1]);
+        if (trained == 0) return;
+        if (loss_counts) result.loss_sum += cbow.loss();
+        cbow.train(rate);
+        count(trained);
     }
 
     // The gradient of one query, its outputs taken one after the other: one that comes again is met as it is by then.
