@@ -20,6 +20,10 @@ OPEN = "/health"
 """The path that needs no token, so that a supervisor can ask whether the service lives."""
 
 
+_DROPPED = 16  # times the largest body that is read, and dropped
+_DIGITS = 19  # of a length that is a number of bytes
+
+
 class Gate:
     """A layer of ASGI around an application. Bodies are read here, within limits of size and time.
 
@@ -81,14 +85,13 @@ class Gate:
             raise ProblemError(401, f"expected {expected}", headers={"WWW-Authenticate": "Bearer"})
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The body; what is too long is read to its end and dropped, or the client would never see the answer."""
         most = self._limits.body
-        too_long = ProblemError(413, f"the body: expected at most {most:,} bytes")
         told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if told.isdigit() and int(told) > most:
-            raise too_long
+        size = int(told) if told.isdigit() and len(told) < _DIGITS else 0
         until = time.monotonic() + self._limits.seconds
         parts: list[bytes] = []
-        size, more = 0, True
+        read, more = 0, size <= _DROPPED * most
         while more:
             try:
                 message = await asyncio.wait_for(receive(), max(0.001, until - time.monotonic()))
@@ -96,10 +99,15 @@ class Gate:
                 raise ProblemError(408, f"the body: expected it within {self._limits.seconds:g} seconds") from None
             if message["type"] != "http.request":
                 raise ProblemError(400, "the body: it ended before it was complete")
-            parts.append(message.get("body", b""))
-            size, more = size + len(parts[-1]), message.get("more_body", False)
-            if size > most:
-                raise too_long
+            part = message.get("body", b"")
+            read, more = read + len(part), message.get("more_body", False)
+            if read <= most:
+                parts.append(part)
+            else:
+                parts.clear()
+            more = more and read <= _DROPPED * most
+        if max(size, read) > most:
+            raise ProblemError(413, f"the body: expected at most {most:,} bytes")
         return b"".join(parts)
 
 

@@ -73,7 +73,7 @@ def answers_of(model: Any, indexes: Sequence[Any] = ()) -> ModelAnswers:
         return _of_words(model, indexes)
     family = getattr(model, "family", "")
     if family == "word vectors":
-        return _of_words(model.wv, indexes)
+        return _of_words(model.vectors, indexes)
     if family == "language model":
         from logq.serving.text_answers import TextAnswers
 
