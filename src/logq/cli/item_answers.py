@@ -10,9 +10,9 @@ import typer
 from logq.cli.terminal.errors import BadInputError, note, say_error
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import show_items
+from logq.folders.id_reading import UnknownIdError, known_ids, typed_ids
 from logq.folders.named_answers import named_answers, reasons_of
 from logq.folders.recommender_folders import RecommenderFolder
-from logq.folders.typed_ids import UnknownIdError, known_ids, typed_ids
 
 if TYPE_CHECKING:
     from logq.logs import Identifiers

@@ -7,7 +7,7 @@ from logq.cli.feature_files import named
 from logq.cli.item_vector_files import typed_keys
 from logq.cli.log_reading import LogColumns, check_log
 from logq.cli.terminal.errors import BadInputError
-from logq.folders.typed_ids import typed_ids
+from logq.folders.id_reading import typed_ids
 
 if TYPE_CHECKING:
     from logq.recommenders.known_log import KnownLog

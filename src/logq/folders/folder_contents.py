@@ -72,6 +72,10 @@ class Contents(NamedTuple):
         family: of its estimator, or "index", "checkpoint", "log".
         name: what it is called in a message.
         entry: of its estimator, where the table has it.
+
+    Example:
+        >>> Contents("index", "an index of items").entry is None
+        True
     """
 
     family: str

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from logq._arguments import BadArgumentError, Verbatim, shown
-from logq.folders.typed_ids import UnknownIdError
+from logq.folders.id_reading import UnknownIdError
 from logq.serving.batching import Busy
 from logq.vectors.nearest_words import UnknownWord
 

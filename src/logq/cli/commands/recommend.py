@@ -14,8 +14,8 @@ from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
+from logq.folders.id_reading import known_ids, typed_ids
 from logq.folders.recommender_folders import RecommenderFolder, open_folder
-from logq.folders.typed_ids import known_ids, typed_ids
 
 __all__ = ["EXAMPLES", "recommend"]
 

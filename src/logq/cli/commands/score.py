@@ -15,8 +15,8 @@ from logq.cli.pair_files import UserItemPairs, read_pairs, write_scores
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
+from logq.folders.id_reading import UnknownIdError, known_ids, typed_ids
 from logq.folders.recommender_folders import RecommenderFolder, open_folder
-from logq.folders.typed_ids import UnknownIdError, known_ids, typed_ids
 
 __all__ = ["EXAMPLES", "score"]
 
