@@ -77,6 +77,31 @@ def test_vectors_of_a_word2vec(service, word2vec):
     same_words(service.ask("/word2vec/neighbors", word="w3"), word2vec.vectors.most_similar("w3"))
 
 
+@pytest.mark.parametrize("largest", [1.0, 3e38])
+def test_questions_of_one_batch_share_a_pass_and_answer_as_alone(monkeypatch, largest):
+    """With rows that are equal, zero and huge, over several pieces of the table; ties in the order of the words."""
+    monkeypatch.setattr("logq.serving.word_search._NUMBERS", 200)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(90, 4)).astype(np.float32)
+    rows[10:20], rows[30], rows[40:43] = rows[9], 0, largest
+    vectors = KeyedVectors([f"w{number}" for number in range(90)], rows)
+    asked = [{"word": f"w{number}", "k": 1 + number % 9} for number in range(40)]
+    asked += [
+        {"positive": ["w1", [1.0, 0.0, 0.0, 0.0]], "negative": ["w9"]},
+        {"word": "nothing"},
+        {"word": "w1", "k": 90},
+    ]
+    asked += [{"word": "w9", "restrict_vocab": 25}, {"word": "w80", "restrict_vocab": 25}]
+    questions = [Question("/neighbors", one) for one in asked]
+    answers = answers_of(vectors)
+    for question, together in zip(questions, answers.answer(questions), strict=True):
+        (alone,) = answers.answer([question])
+        if isinstance(alone, Exception):
+            assert str(together) == str(alone)
+        else:
+            same_words(together, [(one["word"], one["cosine"]) for one in alone["neighbors"]])
+
+
 def test_unknown_words_are_named_with_the_closest(service):
     told = service.refusal("/vectors/neighbors", 404, word="w3x")
     assert (told["field"], told["got"]) == ("word", "w3x")

@@ -1,5 +1,6 @@
 """WordAnswers: neighbors of words, analogies, and similarities."""
 
+import functools
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from logq.serving.batching import Question
 from logq.serving.model_answers import ModelAnswers
+from logq.serving.word_search import SharedSearch
 
 if TYPE_CHECKING:
     from logq.retrieval import ItemIndex
@@ -36,6 +38,7 @@ class WordAnswers(ModelAnswers):
 
     def __init__(self, vectors: "KeyedVectors", index: "ItemIndex | None" = None) -> None:
         self._vectors, self._index = vectors, index
+        self._shared = SharedSearch(vectors)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -49,17 +52,23 @@ class WordAnswers(ModelAnswers):
         return {"/neighbors": {"word": word, "k": 3}, "/score": {"pairs": [[word, (more or [word])[0]]]}}
 
     def _alike(self, question: Question) -> Hashable:
-        return None
+        return question.asked.get("restrict_vocab")
 
     def _together(self, path: str, asked: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [self._neighbors(one) if path == "/neighbors" else self._score(one) for one in asked]
+        if path == "/score":
+            return [self._score(one) for one in asked]
+        if self._index is not None or len(asked) == 1 or not self._shared.is_sure:
+            found = [self._nearest(one, self._index) for one in asked]
+        else:
+            asking = [functools.partial(self._nearest, one) for one in asked]
+            found = self._shared.ask(asking, asked[0].get("restrict_vocab"))
+        return [{"neighbors": [{"word": word, "cosine": cosine} for word, cosine in nearest]} for nearest in found]
 
-    def _neighbors(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _nearest(self, asked: dict[str, Any], index: Any) -> list[tuple[str, float]]:
         positive = [asked["word"]] if "word" in asked else [_term(term) for term in asked.get("positive", ())]
         negative = [_term(term) for term in asked.get("negative", ())]
         k, first = asked.get("k", 10), asked.get("restrict_vocab")
-        found = self._vectors.most_similar(positive, negative, k, restrict_vocab=first, index=self._index)
-        return {"neighbors": [{"word": word, "cosine": cosine} for word, cosine in found]}
+        return self._vectors.most_similar(positive, negative, k, restrict_vocab=first, index=index)
 
     def _score(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {
