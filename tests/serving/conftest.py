@@ -41,7 +41,7 @@ def mount(tmp_path_factory):
     def begin(places):
         program = tmp_path_factory.mktemp("program") / "several_models.py"
         program.write_text(PROGRAM)
-        port = free_port()
+        port = unused()
         words = [program, port, *(f"{name}|{place}" for name, place in places.items())]
         begun.append(Service(words, f"http://127.0.0.1:{port}"))
         begun[-1].until(lambda told: told["status"] == "ok", f"/{next(iter(places))}/health")
@@ -52,6 +52,12 @@ def mount(tmp_path_factory):
         service.end(signal.SIGKILL)
 
 
+@pytest.fixture(scope="session")
 def free_port():
+    """A function that gives a port that nobody listens on."""
+    return unused
+
+
+def unused():
     with socket.create_server(("127.0.0.1", 0)) as one:
         return one.getsockname()[1]

@@ -54,6 +54,16 @@ def _absent() -> Any:
     return None
 
 
+def _whole() -> Any:
+    """The type of integers; JSON has no other numbers than numbers, of which 5.0 is an integer too."""
+    from pydantic import BeforeValidator
+
+    def read(value: Any) -> Any:
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    return Annotated[int, BeforeValidator(read)]
+
+
 def _base(*, one_of: tuple[str, ...] = ()) -> Any:
     """The base of requests: strict types, no other fields, and exactly one of some fields."""
     from pydantic import BaseModel, ConfigDict, model_validator
@@ -83,13 +93,14 @@ def _ids(limits: ServingLimits) -> tuple[Any, Any]:
     from pydantic import Field
 
     text = Annotated[str, Field(max_length=limits.characters)]
-    one: Any = Annotated[int, Field(ge=-(2**63), lt=2**63)] | text
+    one: Any = Annotated[_whole(), Field(ge=-(2**63), lt=2**63)] | text
     return one, Annotated[list[one], Field(max_length=limits.items)]
 
 
 def _of_words(limits: ServingLimits) -> dict[str, Form]:
     from pydantic import BaseModel, Field
 
+    whole = _whole()
     one_word: Any = Annotated[str, Field(max_length=limits.characters)]
     vector: Any = Annotated[list[float], Field(max_length=limits.items)]
     terms: Any = Annotated[list[one_word | vector], Field(max_length=limits.items)]
@@ -103,8 +114,8 @@ def _of_words(limits: ServingLimits) -> dict[str, Form]:
             '["king", "woman"] here and ["man"] in `negative`.',
         )
         negative: terms = Field(default_factory=_absent, description="Words and vectors to subtract from the sum.")
-        k: int = Field(default=10, ge=1, le=limits.k, description="How many words to name at most.")
-        restrict_vocab: int = Field(
+        k: whole = Field(default=10, ge=1, le=limits.k, description="How many words to name at most.")
+        restrict_vocab: whole = Field(
             default_factory=_absent, ge=1, description="Answer by the first words only, the most frequent ones."
         )
 
@@ -147,12 +158,13 @@ def _of_words(limits: ServingLimits) -> dict[str, Form]:
 def _of_texts(limits: ServingLimits) -> dict[str, Form]:
     from pydantic import BaseModel, Field
 
+    whole = _whole()
     line: Any = Annotated[str, Field(max_length=limits.characters)]
     about = "Words between white space, written as in the training text; unknown ones count as <unk>."
 
     class NextRequest(_base()):
         prompt: line = Field(default="", description=f'The beginning of a line, "" for its first word. {about}')
-        k: int = Field(default=10, ge=1, le=limits.k, description="How many words to name at most.")
+        k: whole = Field(default=10, ge=1, le=limits.k, description="How many words to name at most.")
 
     class NextWord(BaseModel):
         word: str = Field(description="</s> is the end of the line.")
@@ -179,14 +191,14 @@ def _of_texts(limits: ServingLimits) -> dict[str, Form]:
 
     class GenerateRequest(_base()):
         prompt: line = Field(default="", description=f"The beginning of the line. {about}")
-        max_words: int = Field(default=50, ge=0, le=limits.k, description="How many words to add at most.")
+        max_words: whole = Field(default=50, ge=0, le=limits.k, description="How many words to add at most.")
         temperature: float = Field(
             default=1.0,
             ge=0,
             description="Below 1 favors probable words, 0 takes the most probable one, above 1 evens them out.",
         )
-        top_k: int = Field(default_factory=_absent, ge=1, description="Draw from that many most probable words only.")
-        seed: int = Field(default_factory=_absent, ge=0, lt=2**63, description="The same seed gives the same line.")
+        top_k: whole = Field(default_factory=_absent, ge=1, description="Draw from that many most probable words only.")
+        seed: whole = Field(default_factory=_absent, ge=0, lt=2**63, description="The same seed gives the same line.")
 
     class GenerateAnswer(BaseModel):
         text: str = Field(description="The line, with the prompt.")
@@ -217,6 +229,7 @@ def _of_texts(limits: ServingLimits) -> dict[str, Form]:
 def _of_recommenders(limits: ServingLimits) -> dict[str, Form]:
     from pydantic import BaseModel, Field
 
+    whole = _whole()
     one, several = _ids(limits)
     scalar: Any = Annotated[str, Field(max_length=limits.characters)] | bool | int | float | None
     named: Any = Annotated[
@@ -247,7 +260,7 @@ def _of_recommenders(limits: ServingLimits) -> dict[str, Form]:
     class RecommendRequest(_base(one_of=("user", "history"))):
         user: one = Field(default_factory=_absent, description=user_text)
         history: several = Field(default_factory=_absent, description=history_text)
-        k: int = Field(default=10, ge=1, le=limits.k, description="How many items to name at most.")
+        k: whole = Field(default=10, ge=1, le=limits.k, description="How many items to name at most.")
         exclude_seen: bool = Field(default=True, description="Leave out what the user has had.")
         allow: several = Field(default_factory=_absent, description="The only items that may be recommended.")
         exclude: several = Field(default_factory=_absent, description="Items to leave out.")
@@ -270,7 +283,7 @@ def _of_recommenders(limits: ServingLimits) -> dict[str, Form]:
             description="Instead of an item: features of a new one by name, if the model learned from features.",
         )
         user: one = Field(default_factory=_absent, description="Instead of an item: a user, for users like them.")
-        k: int = Field(default=10, ge=1, le=limits.k, description="How many to name at most.")
+        k: whole = Field(default=10, ge=1, le=limits.k, description="How many to name at most.")
         allow: several = Field(default_factory=_absent, description="The only items that may be found.")
         unknown: Literal["raise", "ignore"] = Field(default="raise", description=f"{unknown_text}.")
 
