@@ -46,7 +46,7 @@ class Service:
         assert response.status_code == status, response.text
         return response.json()["error"]
 
-    def until(self, holds, path="/health", seconds=120):
+    def until(self, holds, path="/health", seconds=300):
         """Ask for the health until something holds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

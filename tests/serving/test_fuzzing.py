@@ -55,7 +55,7 @@ def test_no_request_fails_inside_and_none_is_told_wrongly(kind, tmp_path, free_p
     service = Service([tmp_path / "service.py", port, tmp_path / "model"], f"http://127.0.0.1:{port}")
     service.until(lambda told: told["status"] == "ok")
     words = ["-m", "schemathesis.cli", "--config-file", tmp_path / "schemathesis.toml", "run"]
-    words += [f"{service.url}/openapi.json", "--max-examples", 60, "--seed", 1, "--no-color"]
+    words += [f"{service.url}/openapi.json", "--max-examples", 30, "--seed", 1, "--no-color"]
     done = subprocess.run(
         [sys.executable, *map(str, words)], capture_output=True, text=True, cwd=tmp_path, timeout=900, check=False
     )

@@ -79,8 +79,10 @@ def test_unknown_ids_are_named_with_those_like_them(service):
     told = service.refusal("/EASE/recommend", 404, user="u333")
     assert (told["field"], told["got"]) == ("user", "u333")
     assert told["expected"].startswith("one of the 60 users of the log; like it are u33")
-    assert service.refusal("/EASE/recommend", 404, history=[103, 9])["got"] == "9"
-    assert service.refusal("/EASE/score", 404, user="u3", items=[103, 10**12])["field"] == "item"
+    told = service.refusal("/EASE/recommend", 404, history=[103, 9])
+    assert (told["field"], told["got"]) == ("history[1]", "9")
+    assert service.refusal("/EASE/score", 404, user="u3", items=[103, 10**12])["field"] == "items[1]"
+    assert service.refusal("/EASE/recommend", 404, user="u3", exclude=["?"])["field"] == "exclude[0]"
     told = service.refusal("/SASRec/recommend", 422, history=[])
     assert (told["field"], told["expected"]) == ("history", "at least one item for each user")
     told = service.refusal("/EASE/recommend", 422, user="u3", context={"device": "tv"})

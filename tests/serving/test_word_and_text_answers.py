@@ -107,7 +107,8 @@ def test_unknown_words_are_named_with_the_closest(service):
     assert (told["field"], told["got"]) == ("word", "w3x")
     assert "the closest are w3" in told["expected"]
     assert service.refusal("/vectors/neighbors", 422, positive=[[1.0, 2.0]])["expected"] == "16 finite numbers"
-    assert service.refusal("/vectors/score", 404, pairs=[["w3", "?"]])["got"] == "?"
+    told = service.refusal("/vectors/score", 404, pairs=[["w3", "?"]])
+    assert (told["field"], told["got"]) == ("pairs[0][1]", "?")
 
 
 @pytest.mark.parametrize("name", [*MODELS, "arpa"])

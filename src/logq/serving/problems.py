@@ -90,8 +90,12 @@ class ProblemError(Exception):
         return {"error": error}
 
 
-def problem_of(error: Exception) -> ProblemError:
-    """What to answer for an error of a model: its fault where it is none that a request can have.
+def problem_of(error: Exception, asked: Mapping[str, Any] | None = None) -> ProblemError:
+    """What to answer for an error of a model; what no request can be blamed for is told as ours.
+
+    Args:
+        error: of a question.
+        asked: its body, in which an unknown word or id is looked for.
 
     Example:
         >>> from logq import ArgumentError
@@ -105,10 +109,12 @@ def problem_of(error: Exception) -> ProblemError:
     if isinstance(error, Busy):
         return ProblemError(503, "too many requests wait; try again", headers={"Retry-After": "1"})
     if isinstance(error, UnknownIdError):
-        return ProblemError.of_field(404, error.what, error.expected, error.word)
+        field = _place(asked or {}, error.word) or error.what
+        return ProblemError.of_field(404, field, error.expected, error.word)
     if isinstance(error, UnknownWord):
         near = f"; the closest are {', '.join(error.suggestions)}" if error.suggestions else ""
-        return ProblemError.of_field(404, "word", f"one of the {error.num_known:,} known words{near}", error.word)
+        field = _place(asked or {}, error.word) or "word"
+        return ProblemError.of_field(404, field, f"one of the {error.num_known:,} known words{near}", error.word)
     if isinstance(error, BadArgumentError):
         field = _FIELDS.get(error.name, error.name)
         return ProblemError(422, error.message(field), field, error.expected, error.got)
@@ -165,6 +171,22 @@ def to_json(content: Any) -> bytes:
     """
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace")
+
+
+def _place(asked: Any, word: str) -> str:
+    """Where a body has a word or an id: "history[2]"; "" where it has it nowhere."""
+    if isinstance(asked, Mapping):
+        inner = ((str(name), value) for name, value in asked.items())
+    elif isinstance(asked, list):
+        inner = ((f"[{place}]", value) for place, value in enumerate(asked))
+    else:
+        return ""
+    for name, value in inner:
+        if isinstance(value, str | int) and str(value) == word:
+            return name
+        if found := _place(value, word):
+            return name + found
+    return ""
 
 
 def _plain(value: Any) -> Any:

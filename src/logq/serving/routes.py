@@ -60,13 +60,14 @@ def add_questions(
 
 def _endpoint(path: str, body: Any, batcher: Batcher, limits: ServingLimits) -> Any:
     async def endpoint(asked: Any) -> "Response":
+        question = Question(path, asked.model_dump(exclude_unset=True))
         try:
-            future = batcher.submit(Question(path, asked.model_dump(exclude_unset=True)))
+            future = batcher.submit(question)
             return _answered(200, await asyncio.wait_for(asyncio.wrap_future(future), limits.seconds))
         except asyncio.TimeoutError:
             return _refused(ProblemError(504, f"the answer was not ready within {limits.seconds:g} seconds"))
         except Exception as error:
-            return _refused(problem_of(error))
+            return _refused(problem_of(error, question.asked))
 
     endpoint.__annotations__ = {"asked": body}  # which FastAPI reads
     return endpoint

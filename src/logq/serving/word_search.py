@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedSearch"]
 
-_NUMBERS = 1 << 22  # of vectors and of cosines at a time
+_NUMBERS = 1 << 20  # of vectors and of cosines at a time
 _LONGEST, _SHORTEST = 1e37, 1e-25  # vectors whose products float32 may not hold
 _MORE = 16  # candidates beyond those asked for: their cosines are computed once more, and may change places
 
@@ -93,14 +93,20 @@ class SharedSearch:
         size = len(self._table) if first is None else min(first, len(self._table))
         values = np.zeros((len(queries), 0), dtype=np.float32)
         rows = np.zeros((len(queries), 0), dtype=np.int64)
-        step = max(wanted, _NUMBERS // max(1, self._table.shape[1], len(queries)))
+        step = max(4 * wanted, _NUMBERS // max(1, self._table.shape[1], len(queries)))
         for begin in range(0, size, step):
             part = np.asarray(self._table[begin : min(size, begin + step)], dtype=np.float32)
             dots = queries @ part.T
             dots /= self._lengths[begin : begin + len(part)]
-            values = np.hstack([values, dots])
-            rows = np.hstack([rows, np.broadcast_to(np.arange(begin, begin + len(part)), dots.shape)])
-            if values.shape[1] > wanted:
-                best = np.argpartition(-values, wanted - 1, axis=1)[:, :wanted]
-                values, rows = np.take_along_axis(values, best, axis=1), np.take_along_axis(rows, best, axis=1)
+            best, places = _highest(dots, wanted)
+            values, kept = _highest(np.hstack([values, best]), wanted)
+            rows = np.take_along_axis(np.hstack([rows, begin + places]), kept, axis=1)
         return rows
+
+
+def _highest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The `count` highest values of each row, in any order, and where they stand."""
+    if values.shape[1] <= count:
+        return values, np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    places = np.argpartition(values, -count, axis=1)[:, -count:]
+    return np.take_along_axis(values, places, axis=1), places
