@@ -16,7 +16,7 @@ def test_an_unknown_id_is_told_with_those_like_it():
     with pytest.raises(UnknownIdError, match="'annie' is not among the 2 users of the log; like it are ann") as raised:
         known_ids(Identifiers(["ann", "bob"]), ["bob", "annie"], "user")
     assert (raised.value.word, raised.value.what) == ("annie", "user")
-    assert raised.value.expected == "one of the 2 users of the log; like it are ann"
+    assert raised.value.some == "like it are ann"
     with pytest.raises(UnknownIdError, match="some of them are 10, 20"):
         known_ids(Identifiers([10, 20]), ["x"], "item")
     with pytest.raises(UnknownIdError, match="saved without its users"):

@@ -20,23 +20,28 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
 
 
 @pytest.fixture(scope="session")
-def start():
+def begun():
+    """Services that end with the tests, at the latest."""
+    services = []
+    yield services
+    for service in services:
+        service.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def start(begun):
     """Start `logq serve` with words: a Service."""
-    begun = []
 
     def begin(*words, **environment):
         begun.append(Service(["-m", "logq", "serve", "--port", "0", *words], **environment))
         return begun[-1]
 
-    yield begin
-    for service in begun:
-        service.end(signal.SIGKILL)
+    return begin
 
 
 @pytest.fixture(scope="session")
-def mount(tmp_path_factory):
+def mount(begun, tmp_path_factory):
     """Start one process with several models, each mounted under its name: {name: "folder" or "folder|index"}."""
-    begun = []
 
     def begin(places):
         program = tmp_path_factory.mktemp("program") / "several_models.py"
@@ -47,9 +52,7 @@ def mount(tmp_path_factory):
         begun[-1].until(lambda told: told["status"] == "ok", f"/{next(iter(places))}/health")
         return begun[-1]
 
-    yield begin
-    for service in begun:
-        service.end(signal.SIGKILL)
+    return begin
 
 
 @pytest.fixture(scope="session")

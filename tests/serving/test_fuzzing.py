@@ -46,13 +46,14 @@ MODELS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
-def test_no_request_fails_inside_and_none_is_told_wrongly(kind, tmp_path, free_port):
+def test_no_request_fails_inside_and_none_is_told_wrongly(kind, tmp_path, free_port, begun):
     pytest.importorskip("schemathesis")
     MODELS[kind]().save(tmp_path / "model")
     (tmp_path / "service.py").write_text(PROGRAM)
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     port = free_port()
     service = Service([tmp_path / "service.py", port, tmp_path / "model"], f"http://127.0.0.1:{port}")
+    begun.append(service)
     service.until(lambda told: told["status"] == "ok")
     words = ["-m", "schemathesis.cli", "--config-file", tmp_path / "schemathesis.toml", "run"]
     words += [f"{service.url}/openapi.json", "--max-examples", 30, "--seed", 1, "--no-color"]

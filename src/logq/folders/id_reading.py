@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from logq.logs.identifiers import Identifiers
@@ -21,24 +22,30 @@ class UnknownIdError(ValueError):
         word: what was typed.
         what: "user" or "item".
 
-    Attributes:
-        expected: what it should have been, as a phrase.
-
     Example:
         >>> print(UnknownIdError(Identifiers(["ann", "bob"]), "anne", "user"))
         'anne' is not among the 2 users of the log; like it are ann
     """
 
     def __init__(self, ids: Identifiers, word: str, what: str) -> None:
-        self.word, self.what = word, what
-        near = [] if not len(ids) else _near(ids, word)
-        some = f"like it are {', '.join(near)}" if near else f"some of them are {', '.join(map(str, ids.keys[:5]))}"
-        self.expected = f"one of the {len(ids):,} {what}s of the log; {some}"
-        said = f"{word!r} is not among the {len(ids):,} {what}s of the log; {some}"
-        if not len(ids):
-            self.expected = f"none, as the model was saved without its {what}s"
-            said = f"the model was saved without its {what}s (--no-histories); --history asks for a new one"
-        super().__init__(said)
+        super().__init__(word, what)
+        self.word, self.what, self.num_known, self._ids = word, what, len(ids), ids
+
+    @cached_property
+    def some(self) -> str:
+        """Known ids that look like it, or the first ones, as a phrase; computed on demand, as that takes a while."""
+        keys = list(map(str, self._ids.keys[:_COMPARED].tolist()))
+        word = self.word
+        near = difflib.get_close_matches(word, keys, n=_SUGGESTIONS, cutoff=0.7)
+        near += [key for key in keys if len(word) > 3 and word.lower() in key.lower() and key not in near]
+        if near:
+            return f"like it are {', '.join(near[:_SUGGESTIONS])}"
+        return f"some of them are {', '.join(keys[:_SUGGESTIONS])}"
+
+    def __str__(self) -> str:
+        if not self.num_known:
+            return f"the model was saved without its {self.what}s (--no-histories); --history asks for a new one"
+        return f"{self.word!r} is not among the {self.num_known:,} {self.what}s of the log; {self.some}"
 
 
 def known_ids(ids: Identifiers, words: Sequence[str], what: str) -> list[Any]:
@@ -79,10 +86,3 @@ def typed_ids(ids: Identifiers, words: Sequence[str]) -> list[Any]:
                 value = int(word)
                 found[place] = value if abs(value) < 1 << 63 else word
     return found
-
-
-def _near(ids: Identifiers, word: str) -> list[str]:
-    keys = list(map(str, ids.keys[:_COMPARED].tolist()))
-    near = difflib.get_close_matches(word, keys, n=_SUGGESTIONS, cutoff=0.7)
-    more = [key for key in keys if len(word) > 3 and word.lower() in key.lower() and key not in near]
-    return near + more[: _SUGGESTIONS - len(near)]

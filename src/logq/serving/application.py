@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +90,7 @@ def create_app(
         live.close()
         await asyncio.to_thread(batcher.close)
 
-    app = FastAPI(title="logq", description=_ABOUT, version=version("logq"), lifespan=lifespan)
+    app = FastAPI(title="logq", description=_ABOUT, version="1", lifespan=lifespan)
     forms = make_forms(live.family, limits)
     tell_problems(app, live.family, forms)
     add_questions(app, forms, batcher, live, limits, needs_token=token is not None)

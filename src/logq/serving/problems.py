@@ -40,6 +40,7 @@ _EXPECTED = {
     "too_long": "at most {max_length} values",
     "too_short": "at least {min_length} values",
 }
+_COMPARED = 1000  # words or ids among which those near an unknown one are looked for
 _SHORT = 200  # characters of an offending value that are given back
 
 
@@ -110,11 +111,17 @@ def problem_of(error: Exception, asked: Mapping[str, Any] | None = None) -> Prob
         return ProblemError(503, "too many requests wait; try again", headers={"Retry-After": "1"})
     if isinstance(error, UnknownIdError):
         field = _place(asked or {}, error.word) or error.what
-        return ProblemError.of_field(404, field, error.expected, error.word)
+        known = f"one of the {error.num_known:,} {error.what}s of the log"
+        if not error.num_known:
+            known = f"none, as the model was saved without its {error.what}s"
+        elif _is_quick(error.num_known, error.word):
+            known = f"{known}; {error.some}"
+        return ProblemError.of_field(404, field, known, error.word)
     if isinstance(error, UnknownWord):
-        near = f"; the closest are {', '.join(error.suggestions)}" if error.suggestions else ""
+        near = error.suggestions if _is_quick(error.num_known, error.word) else []
+        closest = f"; the closest are {', '.join(near)}" if near else ""
         field = _place(asked or {}, error.word) or "word"
-        return ProblemError.of_field(404, field, f"one of the {error.num_known:,} known words{near}", error.word)
+        return ProblemError.of_field(404, field, f"one of the {error.num_known:,} known words{closest}", error.word)
     if isinstance(error, BadArgumentError):
         field = _FIELDS.get(error.name, error.name)
         return ProblemError(422, error.message(field), field, error.expected, error.got)
@@ -171,6 +178,11 @@ def to_json(content: Any) -> bytes:
     """
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace")
+
+
+def _is_quick(known: int, word: str) -> bool:
+    """Whether to look for what is near: that compares letters with all that is known, and others wait meanwhile."""
+    return known <= _COMPARED and len(word) <= _SHORT
 
 
 def _place(asked: Any, word: str) -> str:

@@ -55,6 +55,8 @@ class RecommenderAnswers(ModelAnswers):
                     "index", "one index by inner product, one by cosine", [one.metric for one in indexes]
                 )
             self._indexes[index.metric] = index
+        for ids in (self._model.known.user_ids, *([] if found.log is None else [found.log.user_ids])):
+            lenient_codes(ids, ids.keys[:1].tolist())  # sorts them, which the first question would wait for
 
     @property
     def about(self) -> dict[str, Any]:

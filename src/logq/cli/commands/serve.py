@@ -1,5 +1,6 @@
 """`logq serve`: a model behind HTTP."""
 
+import ipaddress
 import json
 import logging
 import os
@@ -28,8 +29,6 @@ logq serve vectors --port 8080
 logq serve model --index model/index --index model/alike
 LOGQ_TOKEN=secret logq serve model --host 0.0.0.0
 """
-
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 def serve(
@@ -101,7 +100,7 @@ def serve(
     listening = _listen(host, port)
     address = listening.getsockname()
     where = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
-    if not host.startswith(_LOOPBACK):
+    if not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
         guard = "whoever has the token" if token else "everybody who reaches this machine; --token keeps others out"
         note(f"listening on {host} answers {guard}. Traffic is not encrypted.")
     if not quiet:
