@@ -67,6 +67,8 @@ class Gate:
             try:
                 self._check_token(path, scope)
                 body = await self._body(scope, receive)
+                if scope["method"] == "POST" and path in self._paths:
+                    _check_kind(scope)
             except ProblemError as problem:
                 await _refuse(problem, noting)
                 return
@@ -78,7 +80,7 @@ class Gate:
     def _check_token(self, path: str, scope: Scope) -> None:
         if self._token is None or path == OPEN:
             return
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        given = _header(scope, b"authorization")
         kind, _, token = given.partition(b" ")
         if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
             expected = "the header Authorization: Bearer TOKEN with the token of this service"
@@ -87,7 +89,7 @@ class Gate:
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         """The body; what is too long is read to its end and dropped, or the client would never see the answer."""
         most = self._limits.body
-        told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        told = _header(scope, b"content-length")
         size = int(told) if told.isdigit() and len(told) < _DIGITS else 0
         until = time.monotonic() + self._limits.seconds
         parts: list[bytes] = []
@@ -109,6 +111,17 @@ class Gate:
         if max(size, read) > most:
             raise ProblemError(413, f"the body: expected at most {most:,} bytes")
         return b"".join(parts)
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    return next((value for name, value in scope["headers"] if name == wanted), b"")
+
+
+def _check_kind(scope: Scope) -> None:
+    """Take JSON alone: a page of somebody else's can make a browser send other kinds without asking."""
+    if _header(scope, b"content-type").partition(b";")[0].strip().lower() != b"application/json":
+        expected = "the header Content-Type: application/json"
+        raise ProblemError(415, f"expected {expected}", "", expected)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

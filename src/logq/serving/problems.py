@@ -151,9 +151,6 @@ def body_problem(errors: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> 
         return ProblemError(400, f"the body: expected JSON, got something else ({more.get('error', message)})")
     if kind == "one_of":
         return ProblemError.of_field(422, more["field"], more["expected"], Verbatim(more["chosen"]))
-    if not field and isinstance(first.get("input"), bytes):
-        expected = "the header Content-Type: application/json"
-        return ProblemError(415, f"expected {expected}", "", expected)
     if kind in ("model_attributes_type", "model_type") and not field:
         return ProblemError(422, "the body: expected a JSON object, got another value", "", "a JSON object")
     if kind == "missing":
