@@ -7,7 +7,7 @@ from logq.folders import UnknownIdError
 from logq.logs import Interactions
 from logq.recommenders import ItemKNN, YoutubeDNN
 from logq.serving.batching import Question
-from logq.serving.open_models import answers_of
+from logq.serving.open_models import answers_of, open_answers
 from recommender_cases import BASELINES, NEURAL, SKIP_GRAM, make, planted_split
 
 NAMES = [*NEURAL, *SKIP_GRAM, *BASELINES]
@@ -155,3 +155,15 @@ def test_the_whole_log_answers_and_not_the_part_that_was_learned():
     (answer,) = answers.answer([Question("/recommend", {"user": "u3", "k": 5})])
     same(answer, model.recommend("u3", 5, log=split.log))
     assert pairs(answer)[0] != model.recommend("u3", 5).items.tolist()
+
+
+def test_a_model_that_was_saved_without_its_users_answers_histories(models, tmp_path):
+    models["ItemKNN"].save(tmp_path, users=False)
+    answers = open_answers(tmp_path)
+    answers.rehearse()
+    asked = [{"history": [103, 110], "k": 3}, {"user": "u3"}, {"user": "u3", "unknown": "popular", "k": 2}]
+    by_history, refused, popular = answers.answer([Question("/recommend", one) for one in asked])
+    same(by_history, models["ItemKNN"].recommend(histories=[103, 110], k=3))
+    assert "the model was saved without its users" in str(refused)
+    assert popular["status"] == "unknown user; popular items instead"
+    same(popular, models["ItemKNN"].recommend("nobody", 2, unknown="popular"))
