@@ -114,15 +114,9 @@ class LiveModel:
     def about(self) -> dict[str, Any]:
         """What /health says."""
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.loaded))
-        failure = {"failure": self._failure} if self._failure else {}
-        status = "stale" if self._failure else "ok"
-        return {
-            "status": status,
-            "family": self.family,
-            **self._answers.about,
-            "loaded": when,
-            "reloads": self._reloads,
-        } | failure
+        told = {"family": self.family, **self._answers.about, "loaded": when, "reloads": self._reloads}
+        failure = self._failure
+        return {"status": "stale", **told, "failure": failure} if failure else {"status": "ok", **told}
 
     def close(self) -> None:
         """Stop looking at the folder."""
