@@ -1,7 +1,9 @@
 import pytest
 
-from logq.cli.feature_files import FeatureTable, is_title, load_titles, read_features, read_titles, save_titles
+from logq.cli.feature_files import FeatureTable, is_title, read_features, read_titles
 from logq.cli.terminal.errors import BadInputError
+from logq.folders import FolderError
+from logq.folders.recommender_folders import load_titles, save_titles
 from logq.logs import Identifiers
 
 
@@ -66,7 +68,7 @@ def test_titles_are_not_features(tmp_path):
 def test_titles_are_kept_and_checked(tmp_path):
     save_titles(tmp_path, ["Tea", "S\u00e4lz"])
     assert load_titles(tmp_path, 2) == ["Tea", "S\u00e4lz"]
-    with pytest.raises(BadInputError, match="expected titles of 3 items"):
+    with pytest.raises(FolderError, match="expected titles of 3 items"):
         load_titles(tmp_path, 3)
     save_titles(tmp_path, None)
     assert load_titles(tmp_path, 3) is None

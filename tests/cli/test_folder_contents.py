@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from logq.cli.folder_contents import Contents, find_contents
+from logq.folders.folder_contents import Contents, find_contents
 
 
 @pytest.fixture

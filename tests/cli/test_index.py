@@ -9,7 +9,7 @@ import torch
 
 from logq.cli import main
 from logq.cli.commands.index import IndexKind, _texts
-from logq.cli.folder_contents import is_shards
+from logq.folders.folder_contents import is_shards
 from logq.logs import Features, Identifiers
 from logq.recommenders import Recommender
 from logq.retrieval import INDEX_KINDS, item_keys, load_index

@@ -142,7 +142,7 @@ def test_after_a_search(logq, tmp_path, monkeypatch):
     code, out, err = logq("tune", "item-knn", "a log", "-o", "a search", *options, "--trials", 2, "--seed", 1)
     assert code == 0, err
     assert run(steps(out), shorter=["-q"]) == ["logq"]
-    from logq.cli.model_folders import open_folder
+    from logq.folders.recommender_folders import open_folder
 
     found = open_folder(tmp_path / "model")
     assert found.split is not None

@@ -18,10 +18,10 @@ import recommender_cases
 from logq import recommenders
 from logq.cli.classifier_reading import read_arrays
 from logq.cli.feature_files import read_features, read_titles
-from logq.cli.model_folders import open_folder
-from logq.cli.model_folders import save_log as save_beside
 from logq.cli.recipes import read_recipe
 from logq.evaluation import read_analogies, read_pairs
+from logq.folders.recommender_folders import open_folder
+from logq.folders.recommender_folders import save_log as save_beside
 from logq.language_models import NGram, RecurrentLM
 from logq.language_models.language_model import LanguageModel
 from logq.logs import Features, Interactions, Split, leave_one_out

@@ -154,6 +154,7 @@ logq recommend model --user 42
         "score": _command("score:score"),
         "similar": _command("similar:similar"),
         "index": _command("index:index"),
+        "serve": _command("serve:serve"),
         "diagnose": _command("diagnose:diagnose"),
         "vocab": _command("vocab:vocab"),
         "prepare": _command("prepare:prepare"),

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logq._compression import check_expansion
 from logq._files import parsing
-from logq.cli.folder_contents import check_folder
-from logq.cli.model_folders import load_language_model, load_recommender
 from logq.cli.terminal.errors import BadInputError
+from logq.folders.folder_contents import check_folder
+from logq.folders.recommender_folders import load_language_model, load_recommender
 
 if TYPE_CHECKING:
     import numpy as np

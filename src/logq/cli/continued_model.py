@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.log_reading import LogReadingOptions
-from logq.cli.model_folders import RecommenderFolder, open_folder
+from logq.cli.model_folders import columns_of
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.report import plural
+from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 if TYPE_CHECKING:
     from logq.estimators import EstimatorEntry
@@ -104,7 +105,7 @@ class ContinuedModel:
 
         if is_prepared(path):
             return columns
-        before = self.folder.columns()
+        before = columns_of(self.folder)
         names = [name for name in vars(before) if getattr(columns, name) == getattr(type(before)(), name)]
         smallest = self.folder.training.get("cleaning", {}).get("min_label")
         if columns.min_label is None and smallest is not None:

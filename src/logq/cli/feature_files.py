@@ -1,7 +1,6 @@
-"""Features of items and users: the files that hold them, and the titles that stay beside a model for people to read."""
+"""Features of items and users, and titles of items: the files that hold them."""
 
 import contextlib
-import json
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,8 @@ from logq.cli.text_reading import check_input_file
 if TYPE_CHECKING:
     from logq.logs import Features, Identifiers
 
-__all__ = ["FeatureTable", "is_json", "is_title", "load_titles", "named", "read_features", "read_titles", "save_titles"]
+__all__ = ["FeatureTable", "is_json", "is_title", "named", "read_features", "read_titles"]
 
-FILE = "titles.json"
 _BETWEEN_VALUES = "|"
 
 
@@ -193,43 +191,3 @@ def read_titles(path: Path, ids: "Identifiers") -> list[str] | None:
             if code >= 0 and name is not None:
                 titles[code] = str(name)
         return titles
-
-
-def save_titles(folder: Path, titles: list[str] | None) -> None:
-    """Write titles beside a model, or remove those of an earlier one.
-
-    Raises:
-        OSError: the file cannot be written.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_titles(Path(folder), ["Tea", ""])
-        ...     load_titles(Path(folder), 2)
-        ['Tea', '']
-    """
-    from logq._files import atomic_write
-
-    if titles is None:
-        (folder / FILE).unlink(missing_ok=True)
-        return
-    with atomic_write(folder / FILE) as file:
-        file.write(json.dumps(titles, ensure_ascii=False, indent=0).encode())
-
-
-def load_titles(folder: Path, items: int) -> list[str] | None:
-    """Read titles of `items` items, or None if there are none.
-
-    Raises:
-        BadInputError: the file is damaged, or of another model.
-    """
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        titles = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{path}: is damaged ({error}); remove it to go without titles") from None
-    if not isinstance(titles, list) or len(titles) != items or not all(isinstance(title, str) for title in titles):
-        raise BadInputError(f"{path}: expected titles of {items:,} items; remove it to go without")
-    return titles

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from logq.cli.model_folders import RecommenderFolder, known_ids, typed_ids
 from logq.cli.terminal.errors import BadInputError, note, say_error
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import show_items
+from logq.folders.id_reading import UnknownIdError, known_ids, typed_ids
+from logq.folders.named_answers import named_answers, reasons_of
+from logq.folders.recommender_folders import RecommenderFolder
 
 if TYPE_CHECKING:
     from logq.logs import Identifiers
@@ -75,7 +77,7 @@ class Answers:
             title: of the item that was asked about.
         """
         pairs: list[tuple[Any, float]] = list(zip(answer.items[0].tolist(), answer.scores[0].tolist(), strict=True))
-        reasons, measure = _reasons(answer), None if answer.reasons is None else answer.reasons.measure
+        reasons, measure = reasons_of(answer, 0), None if answer.reasons is None else answer.reasons.measure
         digits = ".2f" if measure == "cosine" else ".3g"
         rows = [
             (str(item), self._title(item), value, ", ".join(f"{self._title(j) or j} {by:{digits}}" for j, by in why))
@@ -83,14 +85,7 @@ class Answers:
             if item is not None
         ]
         status = str(answer.status[0])
-        named = [
-            {
-                **self._named(item, value, self.score),
-                **({} if measure is None else {"because": [self._named(j, by, measure) for j, by in why]}),
-            }
-            for (item, value), why in zip(pairs, reasons, strict=True)
-            if item is not None
-        ]
+        named = named_answers(self.found, answer, 0, self.score, self.finds)
         self._all.append({self.what: question, "status": status, "answers": named})
         heading = f"{question} {title}".strip()
         if status:
@@ -119,9 +114,6 @@ class Answers:
     def _title(self, item: Any) -> str:
         return self.found.title(item) if self._titled else ""
 
-    def _named(self, item: Any, value: float, what: str) -> dict[str, Any]:
-        return {self.finds: item, what: value, **({"title": self._title(item)} if self._titled else {})}
-
     def to_json(self) -> dict[str, Any]:
         """All of them, as JSON can hold them."""
         return {"answers": self._all, "unknown": self.unknown}
@@ -139,14 +131,6 @@ class Answers:
             raise typer.Exit(2)
 
 
-def _reasons(answer: "Recommendations") -> list[list[tuple[Any, float]]]:
-    """The items of the history that speak for each item of an answer to one question, and how much."""
-    if answer.reasons is None:
-        return [[] for _ in answer.items[0]]
-    several = zip(answer.reasons.items[0].tolist(), answer.reasons.scores[0].tolist(), strict=True)
-    return [[(j, by) for j, by in zip(*both, strict=True) if j is not None] for both in several]
-
-
 def answer_each(
     answers: Answers, words: Sequence[str], ask: "Callable[[Any], Recommendations]", *, lenient: bool = False
 ) -> None:
@@ -162,7 +146,7 @@ def answer_each(
     for word in words:
         try:
             (one,) = typed_ids(ids, [word]) if lenient else known_ids(ids, [word], answers.what)
-        except BadInputError as error:
+        except UnknownIdError as error:
             answers.unknown.append(str(error))
             continue
         answers.show(word, ask(one), answers.found.title(one) if answers.what == "item" else "")

@@ -1,46 +1,17 @@
-"""The folders that `logq train` writes: models, and what is saved of their logs.
+"""How commands name the folder of a model, and how its log was read."""
 
-model.safetensors, model.json   the recommender
-log/                            the log as arrays, or where a prepared one is; and the split of it
-titles.json                     what items are called, where that is known
-training.json                   what was typed, to read the same log again, and to look up
-"""
-
-import contextlib
-import difflib
-import json
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from logq.cli.feature_files import load_titles, save_titles
-from logq.cli.folder_contents import MODEL_FILE, Doing, check_folder
 from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, LogFormat
-from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
-    from logq.language_models import LanguageModel
-    from logq.logs import Identifiers, Interactions, Split
-    from logq.recommenders import Recommender
+    from logq.folders.recommender_folders import RecommenderFolder
 
-__all__ = [
-    "LanguageModelArgument",
-    "RecommenderArgument",
-    "RecommenderFolder",
-    "known_ids",
-    "load_language_model",
-    "load_recommender",
-    "open_folder",
-    "save_log",
-    "typed_ids",
-]
-
-_LOG, _TRAINING, _PREPARED = "log", "training.json", "prepared.json"
+__all__ = ["LanguageModelArgument", "RecommenderArgument", "columns_of"]
 
 LanguageModelArgument: TypeAlias = Annotated[
     Path,
@@ -52,216 +23,9 @@ RecommenderArgument: TypeAlias = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class RecommenderFolder:
-    """A folder that `logq train` wrote.
-
-    Args:
-        model: the recommender.
-        log: all events of the log that it was trained with, held out or not; None if only the model is there.
-        split: which of them were held out; None where none were.
-        titles: by code of the item, or None.
-        training: what `training.json` has.
-    """
-
-    model: "Recommender"
-    log: "Interactions | None"
-    split: "Split | None"
-    titles: list[str] | None
-    training: Mapping[str, Any]
-
-    def title(self, item: Any) -> str:
-        """The title of an item, "" where it is unknown."""
-        if self.titles is None or item is None:
-            return ""
-        code = int(self.model.known.item_ids.codes([item])[0])
-        return self.titles[code] if code >= 0 else ""
-
-    def columns(self) -> LogColumns:
-        """How the log was read."""
-        said = dict(self.training.get("columns", {}))
-        if "format" in said:
-            said["format"] = LogFormat(said["format"])
-        return LogColumns(**said)
-
-
-def load_recommender(folder: Path, *, device: str = "cpu", doing: Doing = "ask") -> "Recommender":
-    """Load the recommender of a folder.
-
-    Args:
-        folder: where `logq train` wrote it.
-        device: to compute on.
-        doing: what for; see check_folder.
-
-    Raises:
-        BadInputError: there is none.
-    """
-    check_folder(folder, "recommender", doing=doing)
-    from logq.recommenders.recommender import Recommender
-
-    return Recommender.load(folder, device=device)
-
-
-def load_language_model(
-    place: Path, *, device: str = "cpu", progress: bool | None = False, doing: Doing = "ask"
-) -> "LanguageModel":
-    """Load a language model; torch only where it is a neural one.
-
-    Args:
-        place: a folder, the model.safetensors in one, or an ARPA file.
-        device: of neural models.
-        progress: whether to show a bar for an ARPA file.
-        doing: what for; see check_folder.
-
-    Raises:
-        BadInputError: there is none.
-    """
-    folder = place.parent if place.name == MODEL_FILE and place.is_file() else place
-    found = check_folder(folder, "language model", doing=doing)
-    from logq.language_models.ngram.ngram import NGram
-
-    if found is None:
-        return NGram.from_arpa(place, progress=progress)
-    if found.entry is not None and found.entry.class_name == NGram.__name__:
-        return NGram.load(folder)
-    from logq.language_models.language_model import LanguageModel
-
-    return LanguageModel.load(folder, device=device)
-
-
-def open_folder(folder: Path, *, device: str = "cpu", doing: Doing = "ask") -> RecommenderFolder:
-    """Load everything that is in a folder.
-
-    Args:
-        folder: where `logq train` wrote it.
-        device: to compute on.
-        doing: what for; see check_folder.
-
-    Raises:
-        BadInputError: there is no recommender, or what lies beside it belongs to another.
-    """
-    model = load_recommender(folder, device=device, doing=doing)
-    from logq.logs.splits import Split
-
-    training: dict[str, Any] = {}
-    split = None
-    if (folder / _TRAINING).exists():
-        try:
-            training = dict(json.loads((folder / _TRAINING).read_bytes()))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise BadInputError(f"{folder / _TRAINING}: is damaged ({error})") from None
-    log = _saved_log(folder / _LOG, model)
-    if log is not None:
-        if log.num_items != model.known.num_items or log.num_users != model.known.num_users:
-            raise BadInputError(f"{folder / _LOG}: this log belongs to another model than the one beside it")
-        if (folder / _LOG / "split.json").exists():
-            split = Split.load(folder / _LOG, log)
-    return RecommenderFolder(model, log, split, load_titles(folder, model.known.num_items), training)
-
-
-def _saved_log(folder: Path, model: "Recommender") -> "Interactions | None":
-    """The log in a folder: itself, or the place of a prepared one, which is not copied."""
-    from logq.logs.interactions import Interactions
-
-    if (folder / "interactions.json").exists():
-        return Interactions.load(folder)
-    if not (folder / _PREPARED).exists():
-        return None
-    try:
-        said = json.loads((folder / _PREPARED).read_bytes())
-        place, fingerprint = str(said["folder"]), str(said["fingerprint"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadInputError(f"{folder / _PREPARED}: is damaged ({error})") from None
-    log = Interactions.open(place, check=False)
-    if log.fingerprint() != fingerprint:
-        raise BadInputError(
-            f"{place}: the log was prepared anew after the model in {folder.parent} was trained from it"
-        )
-    return log.with_features(items=model.known.item_features, users=model.known.user_features)
-
-
-def save_log(
-    folder: Path,
-    log: "Interactions | None",
-    split: "Split | None",
-    titles: list[str] | None,
-    training: Mapping[str, Any],
-) -> None:
-    """Write what lies beside a model, without the log where that is None: an earlier one is removed.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    from logq._files import atomic_write
-
-    if log is None:
-        shutil.rmtree(folder / _LOG, ignore_errors=True)
-    elif log.mapped is not None and log.mapped.folder is not None:
-        shutil.rmtree(folder / _LOG, ignore_errors=True)
-        (folder / _LOG).mkdir(parents=True)
-        with atomic_write(folder / _LOG / _PREPARED) as file:
-            place = {"folder": str(log.mapped.folder), "fingerprint": log.fingerprint()}
-            file.write(json.dumps(place, ensure_ascii=False).encode())
-    else:
-        log.save(folder / _LOG)
-        (folder / _LOG / _PREPARED).unlink(missing_ok=True)
-    if log is None or split is None:
-        (folder / _LOG / "split.json").unlink(missing_ok=True)
-        (folder / _LOG / "part.npy").unlink(missing_ok=True)
-    else:
-        split.save(folder / _LOG)
-    save_titles(folder, titles)
-    with atomic_write(folder / _TRAINING) as file:
-        file.write((json.dumps(training, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def known_ids(ids: "Identifiers", words: Sequence[str], what: str) -> list[Any]:
-    """Read ids as they were typed.
-
-    Args:
-        ids: the known ids.
-        words: what was typed.
-        what: "user" or "item", for the message.
-
-    Raises:
-        BadInputError: an id is not known; the message has those that look like it.
-
-    Example:
-        >>> from logq.logs import Identifiers
-        >>> known_ids(Identifiers([10, 20]), ["20"], "item")
-        [20]
-    """
-    found = typed_ids(ids, words)
-    for word, value in zip(words, found, strict=True):
-        if not isinstance(value, str if ids.kind == "str" else int) or int(ids.codes([value])[0]) < 0:
-            raise BadInputError(_unknown(ids, word, what))
-    return found
-
-
-def typed_ids(ids: "Identifiers", words: Sequence[str]) -> list[Any]:
-    """Read ids as they were typed, known or not: as integers where those of the log are, and where they can be.
-
-    Example:
-        >>> from logq.logs import Identifiers
-        >>> typed_ids(Identifiers([10, 20]), ["30", "thirty"])
-        [30, 'thirty']
-    """
-    found: list[Any] = list(words)
-    for place, word in enumerate(words):
-        if ids.kind == "int":
-            with contextlib.suppress(ValueError):
-                value = int(word)
-                found[place] = value if abs(value) < 1 << 63 else word
-    return found
-
-
-def _unknown(ids: "Identifiers", word: str, what: str) -> str:
-    if not len(ids):
-        return f"the model was saved without its {what}s (--no-histories); --history asks for a new one"
-    keys = list(map(str, ids.keys[:50_000].tolist()))
-    near = difflib.get_close_matches(word, keys, n=5, cutoff=0.7)
-    near += [key for key in keys if len(word) > 3 and word.lower() in key.lower() and key not in near][: 5 - len(near)]
-    there = f"{word!r} is not among the {len(ids):,} {what}s of the log"
-    if near:
-        return f"{there}; like it are {', '.join(near)}"
-    return f"{there}; some of them are {', '.join(keys[:5])}"
+def columns_of(found: "RecommenderFolder") -> LogColumns:
+    """How the log beside a model was read."""
+    said = dict(found.training.get("columns", {}))
+    if "format" in said:
+        said["format"] = LogFormat(said["format"])
+    return LogColumns(**said)

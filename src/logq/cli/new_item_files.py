@@ -10,9 +10,9 @@ import typer
 from logq.cli.feature_files import FeatureTable, is_json, is_title, named
 from logq.cli.input_output import READS
 from logq.cli.item_vector_files import NAME, typed_keys, vectors_by_id
-from logq.cli.model_folders import RecommenderFolder
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.text_reading import check_input_file
+from logq.folders.recommender_folders import RecommenderFolder
 
 if TYPE_CHECKING:
     from logq.logs import Identifiers

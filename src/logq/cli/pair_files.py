@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from logq.cli.feature_files import named
 from logq.cli.item_vector_files import typed_keys
 from logq.cli.log_reading import LogColumns, check_log
-from logq.cli.model_folders import typed_ids
 from logq.cli.terminal.errors import BadInputError
+from logq.folders.id_reading import typed_ids
 
 if TYPE_CHECKING:
     from logq.recommenders.known_log import KnownLog

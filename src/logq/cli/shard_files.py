@@ -10,11 +10,9 @@ from logq._progress import format_bytes
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import plural, say
+from logq.folders.index_folders import MADE_OF
 
-__all__ = ["MADE_OF", "index_of_shards"]
-
-MADE_OF = "made_of.json"
-"""The file of an index that tells the vectors that it was made of."""
+__all__ = ["index_of_shards"]
 
 
 def index_of_shards(

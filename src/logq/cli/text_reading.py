@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from logq._arguments import ArgumentError
-from logq.cli.folder_contents import Doing, check_folder
 from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError
+from logq.folders.folder_contents import Doing, check_folder
 
 if TYPE_CHECKING:
     from logq.vectors import KeyedVectors

@@ -201,7 +201,7 @@ class Training:
             return "index" if (self.folder / "index.safetensors").exists() else None
         if (self.folder / "training.json").exists():
             return "recommender"
-        from logq.cli.folder_contents import find_entry
+        from logq.folders.folder_contents import find_entry
 
         with contextlib.suppress(OSError, ValueError):
             entry = find_entry(self.folder)

@@ -106,9 +106,11 @@ def gather_rows(
     Example:
         >>> gather_rows(np.array([7, 8, 9]), np.array([0, 2, 3]), np.array([1, -1, 0]))
         (array([9, 7, 8]), array([0, 1, 1, 3]))
+        >>> gather_rows(np.array([], dtype=int), np.array([0]), np.array([-1]))[1]
+        array([0, 0])
     """
     starts = offsets[np.maximum(rows, 0)]
-    lengths = np.where(rows >= 0, offsets[np.maximum(rows, 0) + 1] - starts, 0)
+    lengths = offsets[np.where(rows >= 0, rows + 1, 0)] - starts
     made = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(lengths, out=made[1:])
     at = np.arange(made[-1]) + np.repeat(starts - made[:-1], lengths)

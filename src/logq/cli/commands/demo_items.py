@@ -12,12 +12,12 @@ import typer
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet
 from logq.cli.input_output import WRITES_FOLDER
-from logq.cli.model_folders import save_log
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import install_steps, positional, say, say_next
 from logq.cli.terminal.result_tables import show_neighbors
 from logq.cli.train_frame import Overwrite, Training
+from logq.folders.recommender_folders import save_log
 
 if TYPE_CHECKING:
     from logq.logs import Interactions

@@ -7,15 +7,16 @@ import typer
 
 from logq._arguments import ArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
-from logq.cli.folder_contents import check_folder
 from logq.cli.input_output import READS
-from logq.cli.model_folders import LanguageModelArgument, load_language_model
+from logq.cli.model_folders import LanguageModelArgument
 from logq.cli.terminal.console import Text
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import ResultTable
 from logq.cli.text_reading import Encoding, check_text_files
+from logq.folders.folder_contents import check_folder
+from logq.folders.recommender_folders import load_language_model
 
 if TYPE_CHECKING:
     from logq.evaluation.likelihood import Likelihood

@@ -12,12 +12,13 @@ from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.held_out_part import moment, name_of_test
 from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, check_log, read_log
-from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.model_folders import RecommenderArgument, columns_of
 from logq.cli.terminal.console import Text
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import ResultTable
+from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 if TYPE_CHECKING:
     from logq.evaluation import RankingScores
@@ -202,7 +203,7 @@ class _Test:
         if path is None:
             self._take_held_out(found)
             return
-        trained = found.columns()
+        trained = columns_of(found)
         said = {
             n: getattr(given, n) for n in given.__dataclass_fields__ if getattr(given, n) != getattr(LogColumns(), n)
         }

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from logq.cli.command_options import Device, JsonOutput
-from logq.cli.model_folders import LanguageModelArgument, load_language_model
+from logq.cli.model_folders import LanguageModelArgument
 from logq.cli.terminal.console import print_line
 from logq.cli.terminal.errors import note
 from logq.cli.terminal.output import check_file, write_json
+from logq.folders.recommender_folders import load_language_model
 
 __all__ = ["EXAMPLES", "generate"]
 

@@ -1,6 +1,5 @@
 """`logq index`: items of a recommender in an index for fast search, or in a database."""
 
-import hashlib
 import json
 import re
 import shlex
@@ -16,20 +15,21 @@ from logq._arguments import ArgumentError
 from logq._files import atomic_write, is_stream
 from logq._progress import format_bytes, format_quantity
 from logq.cli.command_options import JsonOutput, Quiet
-from logq.cli.folder_contents import find_contents, is_shards
 from logq.cli.input_output import READS, WRITES, WRITES_FOLDER
-from logq.cli.model_folders import RecommenderFolder, open_folder
-from logq.cli.shard_files import MADE_OF, index_of_shards
+from logq.cli.shard_files import index_of_shards
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, output_folder, write_json
 from logq.cli.terminal.report import positional, python_command, say, say_next
 from logq.cli.terminal.result_tables import ResultTable
+from logq.folders.folder_contents import find_contents, is_shards
+from logq.folders.index_folders import MADE_OF, compared_vectors, hash_of_items, load_index_of
+from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 if TYPE_CHECKING:
     from logq.logs import Features
     from logq.retrieval import ItemIndex
 
-__all__ = ["EXAMPLES", "IndexKind", "index", "load_index_of"]
+__all__ = ["EXAMPLES", "IndexKind", "index"]
 
 EXAMPLES = """
 logq index model -o model/index --kind faiss-hnsw --check
@@ -193,50 +193,12 @@ def index(
             _write_items(found, place, table, is_file=is_file, quiet=quiet)
 
 
-def load_index_of(found: RecommenderFolder, folder: Path, metric: str | None = None) -> "ItemIndex":
-    """Load an index, and check that it was made from this model.
-
-    Args:
-        found: the model.
-        folder: of the index.
-        metric: that it has to compare by; None takes any.
-
-    Raises:
-        BadInputError: there is none, it was made of another, or compares by something else.
-    """
-    if not folder.is_dir():
-        raise BadInputError(f"{folder}: there is no such index; `logq index` makes one")
-    there = find_contents(folder)
-    if there is None or there.family != "index":
-        raise BadInputError(
-            f"{folder}: expected an index of items, found {'none' if there is None else there.name}; "
-            "`logq index MODEL -o INDEX` makes one"
-        )
-    from logq.retrieval import load_index
-
-    made = load_index(folder)
-    try:
-        said = json.loads((folder / MADE_OF).read_bytes())
-        of = said["rows"] if "rows" in said else said["vectors"]
-        expected = _fingerprint(found, made.metric) if "rows" in said else _hash(found)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        of, expected = None, ""
-    if of != expected:
-        raise BadInputError(f"{folder}: this index was made from another model, or an earlier one; build it again")
-    if metric not in (None, made.metric):
-        raise BadInputError(
-            f"{folder}: expected an index by {metric}, got one by {made.metric}; "
-            f"`logq index MODEL -o INDEX --metric {metric}` makes one"
-        )
-    return made
-
-
 def _make(
     found: RecommenderFolder, folder: Path, kind: str, metric: Any, options: dict[str, Any], *, quiet: bool
 ) -> "ItemIndex":
     from logq.retrieval import make_index
 
-    vectors = _compared(found, metric)
+    vectors = compared_vectors(found, metric)
     began = time.perf_counter()
     try:
         made = make_index(kind, vectors, metric=metric, **options)
@@ -247,7 +209,7 @@ def _make(
         (folder / MADE_OF).unlink(missing_ok=True)
         made.save(folder)
         with atomic_write(folder / MADE_OF) as file:
-            file.write(json.dumps({"vectors": _hash(found), "kind": kind, "options": options}).encode())
+            file.write(json.dumps({"vectors": hash_of_items(found), "kind": kind, "options": options}).encode())
     if quiet:
         return made
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
@@ -264,7 +226,7 @@ def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool, as_
 
     from logq.retrieval import ExactIndex, index_recall
 
-    vectors = _compared(found, made.metric)
+    vectors = compared_vectors(found, made.metric)
     if made.metric == "cosine":
         queries: Any = vectors[:: max(1, -(-len(vectors) // _MOST_QUERIES))]
     else:
@@ -372,21 +334,3 @@ def _setting(text: str) -> tuple[str, int]:
     if not value.lstrip("-").isdecimal() or not name:
         raise BadInputError(f"--option: expected NAME=N such as nprobe=32, got {text!r}")
     return name.replace("-", "_"), int(value)
-
-
-def _compared(found: RecommenderFolder, metric: str) -> Any:
-    """The vectors of items that queries are compared with."""
-    return found.model.item_vectors if metric == "cosine" else found.model.search_vectors
-
-
-def _fingerprint(found: RecommenderFolder, metric: str) -> str:
-    import numpy as np
-
-    from logq.retrieval.shard_indexes import fingerprint_of_rows
-
-    vectors = _compared(found, metric)
-    return fingerprint_of_rows([(np.arange(len(vectors)), vectors)])
-
-
-def _hash(found: RecommenderFolder) -> str:
-    return hashlib.blake2b(found.model.search_vectors.tobytes(), digest_size=16).hexdigest()

@@ -9,11 +9,13 @@ import typer
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
 from logq.cli.item_answers import Answers, ContextPairs, Count, Unknown, UnknownChoice, answer_each, read_context
-from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, known_ids, open_folder, typed_ids
+from logq.cli.model_folders import RecommenderArgument
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
+from logq.folders.id_reading import known_ids, typed_ids
+from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 __all__ = ["EXAMPLES", "recommend"]
 
@@ -117,7 +119,7 @@ def recommend(
     lenient = unknown is not Unknown.error
     where = None
     if index is not None:
-        from logq.cli.commands.index import load_index_of
+        from logq.folders.index_folders import load_index_of
 
         where = load_index_of(found, index, "inner_product")
     before = model.known.num_items

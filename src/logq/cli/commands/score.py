@@ -9,12 +9,14 @@ import typer
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
 from logq.cli.item_answers import Answers, ContextPairs, Unknown, UnknownChoice, answer_each, read_context
-from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, known_ids, open_folder, typed_ids
+from logq.cli.model_folders import RecommenderArgument, columns_of
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.pair_files import UserItemPairs, read_pairs, write_scores
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
+from logq.folders.id_reading import UnknownIdError, known_ids, typed_ids
+from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 __all__ = ["EXAMPLES", "score"]
 
@@ -107,7 +109,7 @@ def score(
         users = typed_ids(known.user_ids, user or []) if lenient else known_ids(known.user_ids, user or [], "user")
         asked = UserItemPairs([one for one in users for _ in items], [*items] * len(users))
     else:
-        asked = read_pairs(pairs, found.columns(), known)
+        asked = read_pairs(pairs, columns_of(found), known)
     scores = _score_pairs(found, asked, options, quiet, pairs)
     left = int((scores != scores).sum())
     if left:
@@ -172,7 +174,7 @@ def _score_pairs(
             if missing.any():
                 try:
                     known_ids(ids, [str(column[missing][0])], what)
-                except BadInputError as error:
+                except UnknownIdError as error:
                     where = "" if path is None else f"{path}: "
                     raise BadInputError(f"{where}{error} ({int(missing.sum()):,} such rows; see --unknown)") from None
     scores = np.full(len(users), np.nan, dtype=np.float32)

@@ -9,10 +9,11 @@ import typer
 from logq.cli.command_options import Device, JsonOutput
 from logq.cli.input_output import READS
 from logq.cli.item_answers import Answers, Count, answer_each
-from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.model_folders import RecommenderArgument
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
+from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 if TYPE_CHECKING:
     from logq.logs import Identifiers
@@ -78,7 +79,7 @@ def similar(
         raise BadInputError("--index: expected none with --new-items, which it lacks")
     found = take_new_items(found, new)
     if index is not None:
-        from logq.cli.commands.index import load_index_of
+        from logq.folders.index_folders import load_index_of
 
         where = load_index_of(found, index, "cosine")
     if user:

@@ -20,7 +20,6 @@ from logq.cli.feature_files import read_titles
 from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.log_reading import LogArgument, LogColumns, LogReadingOptions, check_log, read_log
-from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.recommender_guides import GUIDES, Guide
 from logq.cli.terminal.errors import BadInputError, note
@@ -29,6 +28,7 @@ from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import in_python, install_steps, plural, positional, python_command, say, say_next
 from logq.cli.text_reading import check_input_file
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
+from logq.folders.recommender_folders import save_log
 
 if TYPE_CHECKING:
     from logq.estimators import EstimatorEntry

@@ -14,7 +14,6 @@ from logq._launch import launched
 from logq._progress import format_bytes, format_quantity, format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.continued_model import take_options
-from logq.cli.folder_contents import MODEL_FILE, check_folder
 from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
@@ -22,6 +21,7 @@ from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import plural, say, say_next, vector_steps
 from logq.cli.text_reading import Encoding, Source, check_input_file, check_text_files
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
+from logq.folders.folder_contents import MODEL_FILE, check_folder
 
 if TYPE_CHECKING:
     from logq.word2vec import Word2Vec

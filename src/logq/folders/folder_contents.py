@@ -1,16 +1,23 @@
-"""What a folder holds, looked up before it is loaded: a command that meets something else names the one that fits."""
+"""What a folder holds, looked up before it is loaded: who meets something else is told the command that fits."""
 
 import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from logq.cli.terminal.errors import BadInputError
-
 if TYPE_CHECKING:
     from logq.estimators import EstimatorEntry, Family
 
-__all__ = ["MODEL_FILE", "Contents", "Doing", "check_folder", "find_contents", "find_entry", "is_shards"]
+__all__ = [
+    "MODEL_FILE",
+    "Contents",
+    "Doing",
+    "FolderError",
+    "check_folder",
+    "find_contents",
+    "find_entry",
+    "is_shards",
+]
 
 Doing: TypeAlias = Literal["ask", "neighbors", "evaluate"]
 
@@ -47,6 +54,17 @@ _ADVICE = {
 }
 
 
+class FolderError(ValueError):
+    """A folder does not hold what it should; the message says what is there, and what to do.
+
+    Example:
+        >>> raise FolderError("model: expected a recommender in this folder, found none")
+        Traceback (most recent call last):
+        ...
+        logq.folders.folder_contents.FolderError: model: expected a recommender in this folder, found none
+    """
+
+
 class Contents(NamedTuple):
     """What a folder holds.
 
@@ -54,6 +72,10 @@ class Contents(NamedTuple):
         family: of its estimator, or "index", "checkpoint", "log".
         name: what it is called in a message.
         entry: of its estimator, where the table has it.
+
+    Example:
+        >>> Contents("index", "an index of items").entry is None
+        True
     """
 
     family: str
@@ -120,26 +142,24 @@ def check_folder(place: Path, *families: "Family", doing: Doing = "ask") -> Cont
         What is there; None for a file.
 
     Raises:
-        BadInputError: something else is there, or nothing; the message says which, and what to type.
+        FolderError: something else is there, or nothing; the message says which, and what to type.
         ValueError: the model in it is damaged.
     """
     files = families != ("recommender",)
     if files and str(place) == "-":
         return None
     if not place.exists():
-        raise BadInputError(f"{place}: there is no such {'file or ' if files else ''}folder{_kind_hint(str(place))}")
+        raise FolderError(f"{place}: there is no such {'file or ' if files else ''}folder{_kind_hint(str(place))}")
     if not place.is_dir():
         if files:
             return None
-        raise BadInputError(f"{place}: expected a folder with {_ONE[families[0]]}, found a file")
+        raise FolderError(f"{place}: expected a folder with {_ONE[families[0]]}, found a file")
     if "word vectors" in families and (place / "vectors.safetensors").exists():
         return Contents("word vectors", "word vectors")
     found = find_contents(place)
     if found is None or found.family not in ("", *families):
         expected = " or ".join(_ONE[family] for family in families)
-        raise BadInputError(
-            f"{place}: expected {expected} in this folder, {_instead(place, found, families[0], doing)}"
-        )
+        raise FolderError(f"{place}: expected {expected} in this folder, {_instead(place, found, families[0], doing)}")
     return found
 
 

@@ -1,0 +1,106 @@
+"""From a folder, a file or a model in memory to what answers for it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from logq._arguments import ArgumentTypeError
+from logq.folders.folder_contents import FolderError, find_contents
+from logq.serving.model_answers import ModelAnswers
+from logq.serving.word_answers import WordAnswers
+from logq.vectors.keyed_vectors import KeyedVectors
+
+__all__ = ["answers_of", "open_answers"]
+
+_SERVED = "a recommender, word vectors or a language model"
+
+
+def open_answers(place: Path, indexes: Sequence[Path] = (), *, device: str = "cpu") -> ModelAnswers:
+    """Open a model, with the indexes that were made from it.
+
+    Args:
+        place: a folder of `logq train` or `save`; a file of word vectors of any tool; or a model in ARPA format, whose
+            name has ".arpa" in it.
+        indexes: folders of indexes.
+        device: of neural models.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: something else is there, it is damaged, or an index is of another model.
+    """
+    if not place.exists():
+        raise FileNotFoundError(f"{place}: there is no such file or folder")
+    if not place.is_dir():
+        if ".arpa" in place.name:
+            from logq.language_models.ngram.ngram import NGram
+
+            return answers_of(NGram.from_arpa(place, progress=False), _loaded(indexes))
+        return answers_of(KeyedVectors.load(place), _loaded(indexes))
+    there = find_contents(place)
+    if there is None or there.family not in ("recommender", "word vectors", "language model"):
+        raise FolderError(f"{place}: expected {_SERVED}, found {'none' if there is None else there.name}")
+    if there.family == "word vectors":
+        return answers_of(KeyedVectors.load(place), _loaded(indexes))
+    if there.family == "recommender":
+        from logq.folders.index_folders import load_index_of
+        from logq.folders.recommender_folders import open_folder
+        from logq.serving.recommender_answers import RecommenderAnswers
+
+        found = open_folder(place, device=device)
+        return RecommenderAnswers(found, [load_index_of(found, index) for index in indexes])
+    from logq.folders.recommender_folders import load_language_model
+
+    return answers_of(load_language_model(place, device=device), _loaded(indexes))
+
+
+def answers_of(model: Any, indexes: Sequence[Any] = ()) -> ModelAnswers:
+    """What answers for a model in memory.
+
+    Args:
+        model: a recommender, alone or with what lies beside it; KeyedVectors or a Word2Vec; a language model.
+        indexes: of its items or words.
+
+    Raises:
+        ArgumentTypeError: the model is none of these.
+        ArgumentError: an index is not one of the model's.
+
+    Example:
+        >>> answers_of(KeyedVectors(["tea"], [[1.0]])).about["words"]
+        1
+    """
+    if isinstance(model, KeyedVectors):
+        return _of_words(model, indexes)
+    family = getattr(model, "family", "")
+    if family == "word vectors":
+        return _of_words(model.vectors, indexes)
+    if family == "language model":
+        from logq.serving.text_answers import TextAnswers
+
+        if indexes:
+            raise ArgumentTypeError("index", "none with a language model, which searches nothing", list(indexes))
+        return TextAnswers(model)
+    if family == "recommender" or hasattr(model, "titles"):
+        from logq.folders.recommender_folders import RecommenderFolder
+        from logq.serving.recommender_answers import RecommenderAnswers
+
+        found = model if isinstance(model, RecommenderFolder) else RecommenderFolder(model, None, None, None, {})
+        return RecommenderAnswers(found, indexes)
+    raise ArgumentTypeError("model", _SERVED, model)
+
+
+def _of_words(vectors: KeyedVectors, indexes: Sequence[Any]) -> ModelAnswers:
+    if len(indexes) > 1:
+        raise ArgumentTypeError("index", "at most one with word vectors", list(indexes))
+    return WordAnswers(vectors, *indexes)
+
+
+def _loaded(indexes: Sequence[Path]) -> list[Any]:
+    if not indexes:
+        return []
+    from logq.retrieval.index_kinds import load_index
+
+    for index in indexes:
+        if not os.path.isdir(index):
+            raise FileNotFoundError(f"{index}: there is no such index")
+    return [load_index(index) for index in indexes]
