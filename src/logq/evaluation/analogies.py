@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,6 +230,12 @@ class AnalogyResult:
     def accuracy(self) -> float:
         """Share of all questions that count that were answered as expected; NaN if none counts."""
         return self.total.accuracy
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of, a row for each section."""
+        names = ("name", "correct", "total", "accuracy", "left_out")
+        columns = {name: [getattr(section, name) for section in self.sections] for name in names}
+        return {"section": columns.pop("name"), **columns}
 
 
 def word_analogies(

@@ -43,6 +43,11 @@ class Likelihood(NamedTuple):
     known_log_prob: float = 0.0
     num_impossible: int = 0
 
+    def to_columns(self) -> dict[str, list[float]]:
+        """Return the columns that `logq.to_frame` makes a table of, of a single row."""
+        names = ("perplexity", "cross_entropy", "bits", *self._fields)
+        return {name: [getattr(self, name)] for name in names}
+
     @property
     def cross_entropy(self) -> float:
         """Nats per token; NaN without tokens."""

@@ -193,6 +193,22 @@ class RankingScores:
             found["segments"] = {name: scores.to_json() for name, scores in self.segments.items()}
         return found
 
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of; `part` is "" for everybody, else a segment.
+
+        Example:
+            >>> RankingScores((10,), {"HR@10": 0.25}, {"HR@10": Interval(0.1, 0.4)}, {}, users=8).to_columns()
+            {'metric': ['HR'], 'k': [10], 'part': [''], 'value': [0.25], 'low': [0.1], 'high': [0.4], 'users': [8]}
+        """
+        rows: list[tuple[Any, ...]] = []
+        for part, scores in (("", self), *self.segments.items()):
+            for name, value in scores.values.items():
+                metric, _, k = name.partition("@")
+                low, high = scores.intervals.get(name, (math.nan, math.nan))
+                rows.append((metric, int(k), part, value, low, high, scores.users))
+        names = ("metric", "k", "part", "value", "low", "high", "users")
+        return {name: [row[number] for row in rows] for number, name in enumerate(names)}
+
     def to_markdown(self) -> str:
         """Return the table as Markdown, the users below it.
 

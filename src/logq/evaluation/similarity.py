@@ -139,6 +139,17 @@ class SimilarityResult:
         """Share of all pairs that are left out, from 0 to 1."""
         return self.left_out / (self.pairs + self.left_out)
 
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of, a row for each correlation."""
+        both = (self.pearson, self.spearman)
+        return {
+            "correlation": ["pearson", "spearman"],
+            "coefficient": [one.coefficient for one in both],
+            "p": [one.p for one in both],
+            "pairs": [self.pairs] * 2,
+            "left_out": [self.left_out] * 2,
+        }
+
 
 def word_similarity(
     vectors: KeyedVectors,

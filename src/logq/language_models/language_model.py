@@ -43,6 +43,10 @@ class NextWords(NamedTuple):
     words: list[str]
     log_prob: Floats
 
+    def to_columns(self) -> dict[str, Any]:
+        """Return the columns that `logq.to_frame` makes a table of."""
+        return {"word": self.words, "log_prob": self.log_prob}
+
 
 def best_words(
     log_prob: Floats,  # (V,)

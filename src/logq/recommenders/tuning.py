@@ -104,6 +104,16 @@ class Tuning:
         """The best settings: arguments of the estimator."""
         return {**self.given, **self.best.settings}
 
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of: a row for each trial, with its settings."""
+        settings = dict.fromkeys(name for trial in self.trials for name in trial.settings)
+        before, after = ("number", "state", "value"), ("epochs", "seconds", "error")
+        return {
+            **{name: [getattr(trial, name) for trial in self.trials] for name in before},
+            **{name: [trial.settings.get(name) for trial in self.trials] for name in settings},
+            **{name: [getattr(trial, name) for trial in self.trials] for name in after},
+        }
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the best settings as a TOML file, which `logq train --recipe` reads.
 
