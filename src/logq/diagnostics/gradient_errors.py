@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from logq._arguments import ArgumentError, check_float
+from logq.tables.notebook_html import result_html
 
 __all__ = ["FEWEST_REPEATS", "ErrorAt", "GradientErrors", "Measured", "NeededSamples", "error_at"]
 
@@ -227,6 +228,8 @@ class GradientErrors:
             columns[name] = [getattr(at, name).value for _, at in rows]
             columns[f"{name}_se"] = [getattr(at, name).standard_error for _, at in rows]
         return columns
+
+    _repr_html_ = result_html
 
     def table(self) -> str:
         """Return all errors as columns of text, with `~` before a bias that noise could have caused."""

@@ -12,6 +12,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._progress import Progress
 from logq._text_encodings import text_lines
 from logq.evaluation.word_questions import KnownWords
+from logq.tables.notebook_html import result_html
 from logq.vectors import KeyedVectors
 from logq.vectors.nearest_words import EPSILON, norms
 
@@ -236,6 +237,8 @@ class AnalogyResult:
         names = ("name", "correct", "total", "accuracy", "left_out")
         columns = {name: [getattr(section, name) for section in self.sections] for name in names}
         return {"section": columns.pop("name"), **columns}
+
+    _repr_html_ = result_html
 
 
 def word_analogies(

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from logq._arguments import ArgumentTypeError, Verbatim
+from logq.tables.notebook_html import grid
 
 __all__ = ["Interval", "RankingScores", "bootstrap_interval", "mean_of"]
 
@@ -228,12 +228,8 @@ class RankingScores:
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
-        head = "".join(f"<th>{text}</th>" for text in ("metric", *(f"@{k}" for k in self.ks)))
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
-            for name, cells in self._cells()
-        )
-        return f"<table><caption>{escape(self._caption())}</caption><tr>{head}</tr>{rows}</table>"
+        rows = ([name, *cells] for name, cells in self._cells())
+        return grid(["metric", *(f"@{k}" for k in self.ks)], rows, self._caption())
 
     def _rows(self) -> Iterator[tuple[str, str, "RankingScores"]]:
         """Metrics, what they are of, and whose they are: first of everybody, then of the segments."""

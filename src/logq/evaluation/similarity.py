@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float
 from logq._text_encodings import text_lines
 from logq.evaluation.word_questions import KnownWords
+from logq.tables.notebook_html import result_html
 from logq.vectors import KeyedVectors
 
 __all__ = ["Correlation", "SimilarityResult", "can_tell_p", "pearson", "read_pairs", "spearman", "word_similarity"]
@@ -149,6 +150,8 @@ class SimilarityResult:
             "pairs": [self.pairs] * 2,
             "left_out": [self.left_out] * 2,
         }
+
+    _repr_html_ = result_html
 
 
 def word_similarity(

@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from logq.tables.notebook_html import ROWS, grid, result_html
+
 __all__ = ["Reasons", "Recommendations"]
+
+SHOWN = 10
+"""Items of a row that a notebook shows."""
 
 
 class Reasons(NamedTuple):
@@ -62,6 +67,21 @@ class Recommendations(_Ranking):
         made.status = status if status is not None else "" if items.ndim == 1 else np.full(len(items), "", dtype=object)
         return made
 
+    def _repr_html_(self) -> str:
+        if self.items.ndim == 1:
+            return result_html(self)
+        rows, most = (
+            list(zip(self.items[:ROWS], self.scores[:ROWS], self.status[:ROWS], strict=True)),
+            self.items.shape[1],
+        )
+        lines = [
+            [str(number), *(_cell(*one) for one in zip(items[:SHOWN], scores[:SHOWN], strict=True)), str(status)]
+            for number, (items, scores, status) in enumerate(rows)
+        ]
+        left = len(self.items) - len(rows)
+        caption = f"{left:,} more rows: logq.to_frame has them" if left else ""
+        return grid(["row", *(f"{rank + 1}" for rank in range(min(most, SHOWN))), "status"], lines, caption)
+
     def to_columns(self) -> dict[str, NDArray[Any]]:
         """Return the columns that `logq.to_frame` makes a table of: a row for each item, none for an empty place.
 
@@ -85,3 +105,7 @@ class Recommendations(_Ranking):
             columns[f"reason_{number + 1}"] = self.reasons.items[..., number][found]
             columns[f"{self.reasons.measure}_{number + 1}"] = self.reasons.scores[..., number][found]
         return columns
+
+
+def _cell(item: Any, score: float) -> str:
+    return f"{item} ({score:.3g})" if score > -np.inf else ""
