@@ -14,6 +14,7 @@ from . import optim as optim
 from . import recommenders as recommenders
 from . import retrieval as retrieval
 from . import samplers as samplers
+from . import tables as tables
 from . import text as text
 from . import training as training
 from . import vectors as vectors
@@ -43,6 +44,7 @@ from .recommenders import SessionKNN as SessionKNN
 from .recommenders import TwoTower as TwoTower
 from .recommenders import YoutubeDNN as YoutubeDNN
 from .recommenders import tune as tune
+from .tables import to_frame as to_frame
 from .vectors import KeyedVectors as KeyedVectors
 from .word2vec import Word2Vec as Word2Vec
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from logq._arguments import ArgumentError, check_float
+from logq.tables.notebook_html import result_html
 
 __all__ = ["FEWEST_REPEATS", "ErrorAt", "GradientErrors", "Measured", "NeededSamples", "error_at"]
 
@@ -215,6 +216,20 @@ class GradientErrors:
         if ratio is None:
             return NeededSamples(None, "unknown", largest)
         return NeededSamples(max(largest + 1, _up(largest * ratio)), "extrapolated", largest)
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of, `_se` for standard errors; see ErrorAt."""
+        rows = [(name, at) for name, measured in self.samplers.items() for at in measured]
+        columns: dict[str, list[Any]] = {
+            "sampler": [name for name, _ in rows],
+            "num_sampled": [at.num_sampled for _, at in rows],
+        }
+        for name in ("relative_error", "bias", "std", "ess"):
+            columns[name] = [getattr(at, name).value for _, at in rows]
+            columns[f"{name}_se"] = [getattr(at, name).standard_error for _, at in rows]
+        return columns
+
+    _repr_html_ = result_html
 
     def table(self) -> str:
         """Return all errors as columns of text, with `~` before a bias that noise could have caused."""

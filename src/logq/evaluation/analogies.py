@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._progress import Progress
 from logq._text_encodings import text_lines
 from logq.evaluation.word_questions import KnownWords
+from logq.tables.notebook_html import result_html
 from logq.vectors import KeyedVectors
 from logq.vectors.nearest_words import EPSILON, norms
 
@@ -230,6 +231,14 @@ class AnalogyResult:
     def accuracy(self) -> float:
         """Share of all questions that count that were answered as expected; NaN if none counts."""
         return self.total.accuracy
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of, a row for each section."""
+        names = ("name", "correct", "total", "accuracy", "left_out")
+        columns = {name: [getattr(section, name) for section in self.sections] for name in names}
+        return {"section": columns.pop("name"), **columns}
+
+    _repr_html_ = result_html
 
 
 def word_analogies(

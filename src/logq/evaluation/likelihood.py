@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, Verbatim
+from logq.tables.notebook_html import result_html
 
 __all__ = ["Likelihood", "likelihood_of"]
 
@@ -42,6 +43,13 @@ class Likelihood(NamedTuple):
     num_unknown: int = 0
     known_log_prob: float = 0.0
     num_impossible: int = 0
+
+    def to_columns(self) -> dict[str, list[float]]:
+        """Return the columns that `logq.to_frame` makes a table of, of a single row."""
+        names = ("perplexity", "cross_entropy", "bits", *self._fields)
+        return {name: [getattr(self, name)] for name in names}
+
+    _repr_html_ = result_html
 
     @property
     def cross_entropy(self) -> float:

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from logq._arguments import ArgumentTypeError, Verbatim
+from logq.tables.notebook_html import grid
 
 __all__ = ["Interval", "RankingScores", "bootstrap_interval", "mean_of"]
 
@@ -193,6 +193,22 @@ class RankingScores:
             found["segments"] = {name: scores.to_json() for name, scores in self.segments.items()}
         return found
 
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of; `part` is "" for everybody, else a segment.
+
+        Example:
+            >>> RankingScores((10,), {"HR@10": 0.25}, {"HR@10": Interval(0.1, 0.4)}, {}, users=8).to_columns()
+            {'metric': ['HR'], 'k': [10], 'part': [''], 'value': [0.25], 'low': [0.1], 'high': [0.4], 'users': [8]}
+        """
+        rows: list[tuple[Any, ...]] = []
+        for part, scores in (("", self), *self.segments.items()):
+            for name, value in scores.values.items():
+                metric, _, k = name.partition("@")
+                low, high = scores.intervals.get(name, (math.nan, math.nan))
+                rows.append((metric, int(k), part, value, low, high, scores.users))
+        names = ("metric", "k", "part", "value", "low", "high", "users")
+        return {name: [row[number] for row in rows] for number, name in enumerate(names)}
+
     def to_markdown(self) -> str:
         """Return the table as Markdown, the users below it.
 
@@ -212,12 +228,8 @@ class RankingScores:
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
-        head = "".join(f"<th>{text}</th>" for text in ("metric", *(f"@{k}" for k in self.ks)))
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
-            for name, cells in self._cells()
-        )
-        return f"<table><caption>{escape(self._caption())}</caption><tr>{head}</tr>{rows}</table>"
+        rows = ([name, *cells] for name, cells in self._cells())
+        return grid(["metric", *(f"@{k}" for k in self.ks)], rows, self._caption())
 
     def _rows(self) -> Iterator[tuple[str, str, "RankingScores"]]:
         """Metrics, what they are of, and whose they are: first of everybody, then of the segments."""

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float
 from logq._text_encodings import text_lines
 from logq.evaluation.word_questions import KnownWords
+from logq.tables.notebook_html import result_html
 from logq.vectors import KeyedVectors
 
 __all__ = ["Correlation", "SimilarityResult", "can_tell_p", "pearson", "read_pairs", "spearman", "word_similarity"]
@@ -138,6 +139,19 @@ class SimilarityResult:
     def unknown_share(self) -> float:
         """Share of all pairs that are left out, from 0 to 1."""
         return self.left_out / (self.pairs + self.left_out)
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of, a row for each correlation."""
+        both = (self.pearson, self.spearman)
+        return {
+            "correlation": ["pearson", "spearman"],
+            "coefficient": [one.coefficient for one in both],
+            "p": [one.p for one in both],
+            "pairs": [self.pairs] * 2,
+            "left_out": [self.left_out] * 2,
+        }
+
+    _repr_html_ = result_html
 
 
 def word_similarity(

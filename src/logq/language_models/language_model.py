@@ -12,6 +12,7 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq._progress import Progress
 from logq.evaluation.likelihood import Likelihood, likelihood_of
+from logq.tables.notebook_html import result_html
 from logq.text.tokens import END, UNKNOWN, Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
 from logq.text.words import check_strings
@@ -42,6 +43,12 @@ class NextWords(NamedTuple):
 
     words: list[str]
     log_prob: Floats
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return the columns that `logq.to_frame` makes a table of."""
+        return {"word": self.words, "log_prob": self.log_prob}
+
+    _repr_html_ = result_html
 
 
 def best_words(

@@ -113,6 +113,7 @@ class NeuralLMConfig(VocabularyConfig, LossConfig, TrainingConfig):
         made = super().from_settings(settings, **others)
         if settings.get("sampler") == CUSTOM and "sampler" not in others:
             made.sampler = CUSTOM
+            made._given = {**made._given, "sampler": CUSTOM}  # nor does a copy that is made of it forget that
         return made
 
 

@@ -25,6 +25,7 @@ from logq.process_start import check_same, join
 from logq.processes import all_counts, all_rows, is_joined, meeting_device, world
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.samplers.sampler import Sampler
+from logq.tables.notebook_html import TrainingLog
 from logq.text.tokens import END, Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
 from logq.training.callbacks import CallbackRun, Callbacks
@@ -66,7 +67,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.training_log: list[dict[str, float]] = []
+        self.training_log: list[dict[str, float]] = TrainingLog()
         self._reader: WordReader | None = None
 
     # ------------------------------------------------------------------------------------- what a subclass implements
@@ -358,7 +359,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             self._reader.weight = shared  # one table in memory, too
         self.model.to(device).eval()
         self._reader.to(device).eval()
-        self.training_log = list(self.metadata["training_log"])
+        self.training_log = TrainingLog(self.metadata["training_log"])
 
 
 def _wide(queries: Tensor) -> Tensor:

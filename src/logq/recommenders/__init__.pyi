@@ -17,9 +17,9 @@ from .neural_recommender import NeuralRecommender as NeuralRecommender
 from .popularity import Popularity as Popularity
 from .ranker import EvaluationWarning as EvaluationWarning
 from .recommendation_files import WrittenRecommendations as WrittenRecommendations
+from .recommendations import Reasons as Reasons
+from .recommendations import Recommendations as Recommendations
 from .recommender import Recommender as Recommender
-from .requests import Reasons as Reasons
-from .requests import Recommendations as Recommendations
 from .sasrec import SASRec as SASRec
 from .sasrec import SASRecEncoder as SASRecEncoder
 from .sdm import SDM as SDM

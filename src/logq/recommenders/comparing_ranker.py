@@ -17,15 +17,8 @@ from logq.recommenders.item_lists import AskedItems, ItemLists
 from logq.recommenders.item_ranker import ROWS, ItemRanker
 from logq.recommenders.new_items import NewItemRanker
 from logq.recommenders.ranker import histories_of_log
-from logq.recommenders.requests import (
-    Reasons,
-    Recommendations,
-    Request,
-    Unknown,
-    add_status,
-    check_unknown,
-    make_request,
-)
+from logq.recommenders.recommendations import Reasons, Recommendations
+from logq.recommenders.requests import Request, Unknown, add_status, check_unknown, make_request
 from logq.recommenders.user_search import UserSearch, UserSets, UserVectors
 
 __all__ = ["REASONS", "ComparingRanker"]

@@ -19,7 +19,8 @@ from logq.recommenders.histories import Histories
 from logq.recommenders.item_lists import ItemLists
 from logq.recommenders.item_search import NUMBERS, ItemSearch, UntiedIndex, first_left, table_of
 from logq.recommenders.known_log import KnownLog
-from logq.recommenders.requests import Recommendations, make_request
+from logq.recommenders.recommendations import Recommendations
+from logq.recommenders.requests import make_request
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import ItemIndex
 from logq.shapes import check_device

@@ -34,6 +34,7 @@ from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.session_windows import first_vectors
 from logq.recommenders.target_events import TargetEvents, fingerprint_of, target_counts
 from logq.recommenders.warm_start import continued, later_examples, later_targets, take_over
+from logq.tables.notebook_html import TrainingLog
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
@@ -92,7 +93,7 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.training_log = []
+        self.training_log = TrainingLog()
         self._offsets: Tensor | None = None
         self._context = Context({}, {}, {})
 
@@ -350,7 +351,7 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
 
     def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         super()._take_back(info, tensors)
-        self.training_log = [dict(entry) for entry in info.get("training_log", [])]
+        self.training_log = TrainingLog(dict(entry) for entry in info.get("training_log", []))
 
     def _forget_users(self) -> None:
         super()._forget_users()

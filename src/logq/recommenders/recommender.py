@@ -23,14 +23,9 @@ from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.recommenders.log_statistics import LogStatistics
 from logq.recommenders.ranker import EvaluationWarning, RankingTest, Ties, leak
+from logq.recommenders.recommendations import Recommendations
 from logq.recommenders.recommending_ranker import RecommendingRanker
-from logq.recommenders.requests import (
-    Recommendations,
-    Unknown,
-    allowed_items,
-    check_unknown,
-    is_scalar,
-)
+from logq.recommenders.requests import Unknown, allowed_items, check_unknown, is_scalar
 from logq.retrieval.item_index import ItemIndex
 from logq.training.automatic_settings import settle
 from logq.training.callbacks import CallbackRun, Callbacks

@@ -21,9 +21,8 @@ from logq.recommenders.item_ranker import ROWS
 from logq.recommenders.item_search import NUMBERS, ItemSearch
 from logq.recommenders.ranker import histories_of_log
 from logq.recommenders.recommendation_files import RecommendationParts, WrittenRecommendations
+from logq.recommenders.recommendations import Reasons, Recommendations
 from logq.recommenders.requests import (
-    Reasons,
-    Recommendations,
     Request,
     Unknown,
     add_status,

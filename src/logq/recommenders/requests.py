@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, shown
 from logq.logs.features import Features
@@ -15,8 +14,6 @@ from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.retrieval.item_index import ItemIndex
 
 __all__ = [
-    "Reasons",
-    "Recommendations",
     "Request",
     "Unknown",
     "add_status",
@@ -33,60 +30,6 @@ Unknown: TypeAlias = Literal["raise", "ignore", "popular"]
 """What is done about a row that cannot be answered as it was asked: unknown users, unknown items, empty histories."""
 
 UNKNOWN_USER = "unknown user"
-
-
-class Reasons(NamedTuple):
-    """The items of a history that speak most for other items, the first the most.
-
-    Args:
-        items: (..., n) ids of items of the history; None where it has no more that speak for an item.
-        scores: (..., n) float32, how much they do; minus infinity where there is none.
-        measure: what that is: "cosine" of the vectors of both items, as `similar_items` has it; or "contribution",
-            where a score is a sum over the history: what the item adds to it, for all of its events.
-
-    Example:
-        >>> items, cosines, measure = Reasons(np.array(["tea"]), np.array([0.9], dtype=np.float32), "cosine")
-    """
-
-    items: NDArray[Any]
-    scores: NDArray[np.float32]
-    measure: Literal["cosine", "contribution"]
-
-
-class _Ranking(NamedTuple):
-    items: NDArray[Any]
-    scores: NDArray[np.float32]
-
-
-class Recommendations(_Ranking):
-    """The best items of each row, the best first. It unpacks into `items` and `scores`.
-
-    Args:
-        items: (n, k) ids as the log has them; (k,) where one user or one item was asked for. Where filters left fewer
-            than k items the rest is None (and the array one of objects).
-        scores: float32, same shape; what the model ranks by. Minus infinity where there is none.
-        status: (n,) what happened to each row, or a string for one: "" where it was answered as it was asked, else such
-            as "unknown user: nothing" or "1 unknown item left out".
-        reasons: the items of the history that speak most for each item, (n, k, r) or (k, r); None where nobody asked.
-
-    Example:
-        >>> best = Recommendations(np.array(["tea", "cup"]), np.array([0.9, 0.2], dtype=np.float32))
-        >>> str(best.items[0])
-        'tea'
-        >>> items, scores = best
-    """
-
-    status: Any
-    reasons: Reasons | None
-
-    def __new__(
-        cls, items: NDArray[Any], scores: NDArray[np.float32], status: Any = None, reasons: Reasons | None = None
-    ) -> Self:
-        """See the class."""
-        made = super().__new__(cls, items, scores)
-        made.reasons = reasons
-        made.status = status if status is not None else "" if items.ndim == 1 else np.full(len(items), "", dtype=object)
-        return made
 
 
 @dataclass(frozen=True)

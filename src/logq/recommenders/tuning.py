@@ -20,6 +20,7 @@ from logq.logs.splits import Split
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.search_space import search_space, suggest
+from logq.tables.notebook_html import result_html
 from logq.training.checkpoint import fingerprint
 from logq.training.config_fields import Option, TriedValues
 from logq.training.phases import TimeBudget
@@ -103,6 +104,18 @@ class Tuning:
     def settings(self) -> dict[str, Any]:
         """The best settings: arguments of the estimator."""
         return {**self.given, **self.best.settings}
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of: a row for each trial, with its settings."""
+        settings = dict.fromkeys(name for trial in self.trials for name in trial.settings)
+        before, after = ("number", "state", "value"), ("epochs", "seconds", "error")
+        return {
+            **{name: [getattr(trial, name) for trial in self.trials] for name in before},
+            **{name: [trial.settings.get(name) for trial in self.trials] for name in settings},
+            **{name: [getattr(trial, name) for trial in self.trials] for name in after},
+        }
+
+    _repr_html_ = result_html
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the best settings as a TOML file, which `logq train --recipe` reads.

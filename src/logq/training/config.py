@@ -120,6 +120,9 @@ class Config:
     __config_options__: ClassVar[Mapping[str, Option]] = {}
     __prose__: ClassVar[str | None] = None
 
+    _given: Mapping[str, Any] = {}
+    """What the constructor was given, checked; the attributes may have what follows from it."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.__prose__ = cls.__dict__.get("__doc__")
@@ -185,6 +188,56 @@ class Config:
                 values[name] = value
         return cls(**{**values, **others})
 
+    # ---------------------------------------------------------------------------------------- as scikit-learn calls it
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the arguments of the constructor, so that scikit-learn's tools can make another one.
+
+        Where the attributes have what follows from other arguments or from the data, this has what was asked for:
+        "auto" for what a fit has chosen, None for a sampler that was left to the objective.
+
+        Args:
+            deep: as scikit-learn passes it; no argument has arguments of its own.
+
+        Example:
+            >>> from logq import Word2Vec
+            >>> text = [["so", "far", "so", "good"]] * 9
+            >>> model = Word2Vec(8, min_count=1, sample=0, seed=1).fit(text, progress=False)
+            >>> model.num_sampled, model.get_params()["num_sampled"], model.get_params()["dim"]
+            (5, 'auto', 8)
+        """
+        asked = {name: self._given.get(name, option.default) for name, option in self.__config_options__.items()}
+        return {name: AUTO if name in self.auto else value for name, value in asked.items()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change arguments of the constructor; what was fitted is as new then, and has learned nothing.
+
+        Args:
+            **params: arguments by name; without any, nothing changes.
+
+        Raises:
+            UnknownArgumentError: the constructor does not take one of them.
+            ArgumentError, ArgumentTypeError: a value is not as the constructor wants it; nothing has changed.
+
+        Example:
+            >>> from logq import EASE
+            >>> EASE().set_params(regularization=100)
+            EASE(regularization=100.0)
+            >>> EASE().set_params(diagonal=100)
+            Traceback (most recent call last):
+            ...
+            logq.training.config.UnknownArgumentError: EASE: unknown argument 'diagonal'
+        """
+        if params:
+            _refuse_unknown(type(self), 0, params)
+            made = type(self)(**{**self.get_params(), **_without_aliases(type(self), params)})
+            vars(self).clear()
+            vars(self).update(vars(made))
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(**self.get_params())
+
 
 C = TypeVar("C", bound=Config)
 
@@ -239,13 +292,17 @@ def _configured(cls: type[C], group: str) -> type[C]:
             setattr(cls, alias, _alias_of(name))
     _document(cls)
     make = cls.__init__
+    positional = [part.name for part in fields(cls) if not part.kw_only]  # pyright: ignore[reportArgumentType]
     # So that help() shows `dim: int = 64`.
     make.__annotations__ = {name: option.hint for name, option in cls.__config_options__.items()} | {"return": None}
 
     @functools.wraps(make)
     def __init__(self: Any, *args: Any, **values: Any) -> None:  # noqa: N807
         _refuse_unknown(type(self), len(args), values)
-        make(self, *args, **_without_aliases(type(self), values))
+        values = _without_aliases(type(self), values)
+        make(self, *args, **values)
+        given = {**dict(zip(positional, args, strict=False)), **values}
+        self._given = {name: cls.__config_options__[name].check(value) for name, value in given.items()}
 
     cls.__init__ = __init__
     return cls

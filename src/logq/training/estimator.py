@@ -24,6 +24,7 @@ from logq.training.callbacks import CallbackRun
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.config import Config
 from logq.training.interrupts import uninterrupted
+from logq.training.model_display import html_of, text_of
 from logq.training.phases import Phase
 
 __all__ = [
@@ -179,12 +180,10 @@ class Estimator(Config, ABC):
         """What it was fitted on, for repr(): "20 items"."""
 
     def __repr__(self) -> str:
-        # What follows from other arguments, such as the sampler of an objective, is shown where it was not said so.
-        plain = type(self).from_settings({})
-        values = {name: getattr(self, name) for name in self.options()}
-        changed = [f"{name}={value!r}" for name, value in values.items() if value != getattr(plain, name)]
-        fitted = [f"fitted on {self._fitted_on()}"] if self.is_fitted else []
-        return f"{type(self).__name__}({', '.join(changed + fitted)})"
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def _check_fitted(self) -> None:
         """Check that it is fitted.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from logq._progress import Progress
 from logq.processes import LostProcessError
+from logq.tables.notebook_html import TrainingLog
 from logq.training.batch_feed import feed
 from logq.training.callbacks import CallbackRun
 from logq.training.checkpoint import RunCheckpoint
@@ -115,7 +116,7 @@ class Loop(SavedLoop):
             self.average = WeightAverage(task.module, config.ema, task.sparse_parameters())
         self.epoch = self.batch = self.step = 0
         self.loss_sum, self.loss_count = 0.0, 0
-        self.log: list[dict[str, float]] = [dict(entry) for entry in self.phase.log]
+        self.log = TrainingLog(dict(entry) for entry in self.phase.log)
         self.random_state: dict[str, Tensor] | None = None
         self.whole = True  # weights and position fit each other
         self._pending: list[tuple[Tensor, int]] = []  # losses, or what processes shared, and numbers of examples

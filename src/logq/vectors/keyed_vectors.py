@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from logq._arguments import ArgumentError, Verbatim, check_int
+from logq.tables.notebook_html import ROWS, block, columns_table
 from logq.text.words import check_strings, check_word_counts, index_words
 from logq.vectors.exchange_formats import (
     check_dtype,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyedVectors"]
 
 _ROWS = 1 << 14  # converted to float64 at a time
+_DIMENSIONS = 8  # that a notebook shows
 
 
 class KeyedVectors(WordFiles):
@@ -90,6 +92,15 @@ class KeyedVectors(WordFiles):
 
     def __repr__(self) -> str:
         return f"KeyedVectors({len(self)} words, {self.vector_size} dimensions)"
+
+    def _repr_html_(self) -> str:
+        words = self.index_to_key[:ROWS]
+        columns: dict[str, Any] = {"word": words}
+        if self.counts is not None:
+            columns["count"] = self.counts[:ROWS]
+        vectors = np.asarray(self.vectors[:ROWS, :_DIMENSIONS], dtype=np.float32)
+        columns |= {f"{number + 1}": vectors[:, number] for number in range(vectors.shape[1])}
+        return block(repr(self), columns_table(columns))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

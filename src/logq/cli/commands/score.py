@@ -134,7 +134,7 @@ def _show(
     """Answer for one user after the other, as `logq recommend` does."""
     import numpy as np
 
-    from logq.recommenders.requests import Recommendations
+    from logq.recommenders.recommendations import Recommendations
 
     def named(scores: Any) -> Recommendations:
         lacking = np.isnan(scores)

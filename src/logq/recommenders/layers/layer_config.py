@@ -1,7 +1,7 @@
 """LAYERS, the layers for histories by name, and LayerConfig, which chooses one and checks what it reads."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from logq._arguments import ArgumentError
 from logq.recommenders.layers.attention_layer import AttentionLayer
@@ -73,6 +73,19 @@ class LayerConfig(BlockConfig):
             elif isinstance(taken, tuple) and value not in taken:
                 expected = f"{' or '.join(map(repr, taken))}, as layer {self.layer!r} takes no other"
                 raise ArgumentError(name, expected, value)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the arguments of the constructor, as those of all estimators do; see Config.get_params.
+
+        What the layer has by itself that a fit chose is None again, also in a model that was loaded.
+        """
+        asked = super().get_params(deep)
+        if "layer" in self.auto and self.layer != AUTO:
+            for name, taken in LAYERS[self.layer].options.items():
+                own = taken[0] if isinstance(taken, tuple) else taken
+                if self.options()[name].default is None and asked[name] == own:
+                    asked[name] = None
+        return asked
 
     @property
     def sees_later_items(self) -> str:
