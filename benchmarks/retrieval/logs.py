@@ -1,7 +1,7 @@
 """The logs, each read from its own file and split by the protocol of the figures that it is compared with."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,9 +68,10 @@ def beauty_bert4rec(folder: str) -> Any:
 
 
 @cache
-def beauty_s3rec(folder: str) -> Any:
-    """Amazon Beauty, its 5-core, as S3-Rec prepared it: a user and all of the user's items a line."""
-    return leave_one_out(Interactions.from_sessions(Path(folder, "beauty-s3rec", "Beauty.txt"), leading_user=True))
+def s3rec(name: str, folder: str) -> Any:
+    """A log as S3-Rec prepared it, FOLDER/KIND-s3rec/NAME.txt: a user and all of the user's items a line."""
+    kind = name.split("_")[0].lower()
+    return leave_one_out(Interactions.from_sessions(Path(folder, f"{kind}-s3rec", f"{name}.txt"), leading_user=True))
 
 
 @cache
@@ -135,9 +136,30 @@ def hotel_events(folder: str | Path) -> Any:
 LOGS = {
     "beauty-s3rec": Log(
         "Amazon Beauty, 5-core",
-        beauty_s3rec,
+        partial(s3rec, "Beauty"),
         "`Beauty.txt` of S3-Rec: 22,363 users, 12,101 items. Leave-one-out: a user's last item is the test, the one "
         "before it the validation; all items are ranked, without those that the user has had.",
+    ),
+    "sports-s3rec": Log(
+        "Amazon Sports and Outdoors, 5-core",
+        partial(s3rec, "Sports_and_Outdoors"),
+        "`Sports_and_Outdoors.txt` of S3-Rec: 35,598 users, 18,357 items. As Beauty; no rule was chosen on it.",
+    ),
+    "toys-s3rec": Log(
+        "Amazon Toys and Games, 5-core",
+        partial(s3rec, "Toys_and_Games"),
+        "`Toys_and_Games.txt` of S3-Rec: 19,412 users, 11,924 items. As Beauty; no rule was chosen on it.",
+    ),
+    "yelp-s3rec": Log(
+        "Yelp, 5-core",
+        partial(s3rec, "Yelp"),
+        "`Yelp.txt` of S3-Rec: 30,431 users, 20,033 items. As Beauty; no rule was chosen on it.",
+    ),
+    "lastfm-s3rec": Log(
+        "LastFM, 5-core",
+        partial(s3rec, "LastFM"),
+        "`LastFM.txt` of S3-Rec: 1,090 users, 3,646 items, 48 events a user. As Beauty; on its validation part it was "
+        "chosen to cut prefixes at 50 items, and nothing else.",
     ),
     "ml-1m": Log(
         "MovieLens-1M",

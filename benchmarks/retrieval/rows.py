@@ -151,6 +151,9 @@ ROWS: dict[str, tuple[Row, ...]] = {
         SASREC_BY_HAND,
         *sequential(),
     ),
+    **dict.fromkeys(
+        ("sports-s3rec", "toys-s3rec", "yelp-s3rec", "lastfm-s3rec"), (*BASELINES, SASREC_BY_LOG, *sequential())
+    ),
     "diginetica": (
         *SHOP_SESSIONS,
         Row("SASRec", "SASRec", {**REPEATED, "max_length": 20, "monitor": "mrr@20"}, chosen="by the protocol"),

@@ -104,6 +104,28 @@ def test_rules_see_what_was_chosen_before() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("users", "length", "given", "expected"),
+    [
+        (40, 300, {}, ("prefixes", 50)),  # 570,000 items of 1.9 million
+        (200, 300, {}, ("positions", 200)),  # 2.8 million
+        (200, 60, {}, ("prefixes", 50)),  # hardly anything is cut
+        (1900, 60, {}, ("prefixes", 50)),
+        (2900, 60, {}, ("positions", 60)),
+        (200, 300, {"max_length": 80}, ("prefixes", 80)),  # 4.2 million
+        (200, 300, {"max_length": 120}, ("positions", 120)),
+        (200, 300, {"examples": "prefixes"}, ("prefixes", 50)),
+        (40, 300, {"examples": "positions"}, ("positions", 200)),
+    ],
+)
+def test_long_histories_are_cut_for_prefixes_or_seen_in_windows(
+    users: int, length: int, given: dict[str, Any], expected: tuple[str, int]
+) -> None:
+    model = SASRec(**given)
+    choose(SASRec.rules, LogStatistics.of(walks(users, 40, length)), model, model.auto)
+    assert (model.examples, model.max_length) == expected
+
+
 def test_tables_in_parts_start_from_random_vectors() -> None:
     model = SASRec(tables="sharded")
     statistics = LogStatistics.of(walks(300, 40, 250))
@@ -161,8 +183,8 @@ def test_every_layer_can_be_chosen_by_name_alone(layer: str) -> None:
 def test_another_log_has_other_settings() -> None:
     model = SASRec(**FAST)
     first = model.fit(walks(30, 12, 9), progress=False).max_length
-    second = model.fit(walks(10, 12, 70), progress=False).max_length
-    assert (first, second) == (10, 70)
+    second = model.fit(walks(10, 12, 37), progress=False).max_length
+    assert (first, second) == (10, 40)
 
 
 def test_a_file_has_the_settings_that_were_chosen(tmp_path: Path) -> None:
@@ -171,7 +193,7 @@ def test_a_file_has_the_settings_that_were_chosen(tmp_path: Path) -> None:
     loaded = logq.load(tmp_path)
     assert loaded.settings() == model.settings()
     assert loaded.max_length == 10
-    assert loaded.fit(walks(10, 12, 70), progress=False).max_length == 70
+    assert loaded.fit(walks(10, 12, 37), progress=False).max_length == 40
 
 
 def test_a_fit_that_fails_leaves_settings_as_they_were() -> None:
@@ -186,7 +208,7 @@ def test_what_was_chosen_is_said_once(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
     SASRec(**FAST).fit(walks(30, 12, 9))
     said = capsys.readouterr().err
-    assert said.startswith("SASRec: chosen for this log are max_length 10, examples prefixes, layer bsarec")
+    assert said.startswith("SASRec: chosen for this log are examples prefixes, max_length 10, layer bsarec")
 
 
 @pytest.mark.parametrize("value", ["automatic", "", None, 1.5])

@@ -20,7 +20,11 @@ def one_user(model: MINDEncoder, columns: dict[str, Tensor], row: int) -> list[T
     n, k = len(items), model.num_interests
     if model.adaptive:
         k = max(1, min(k, int(math.log2(n)))) if n else 1
-    mapped = [model.bilinear.weight @ model.watched.weight[item] for item in items]
+    powers = [model.recency ** (n - 1 - i) for i in range(n)]
+    mapped = [
+        n * power / sum(powers) * (model.bilinear.weight @ model.watched.weight[item])
+        for item, power in zip(items, powers, strict=True)
+    ]
     b = [[float(model.routing[n - 1 - i, j]) for i in range(n)] for j in range(k)]
     capsules: list[Tensor] = []
     for _ in range(model.passes):
@@ -55,9 +59,10 @@ def attended(queries: list[Tensor], label: Tensor, power: float) -> Tensor:
     return sum((math.exp(x - max(raised)) / total * q for x, q in zip(raised, queries, strict=True)), torch.zeros(D))
 
 
+@pytest.mark.parametrize("recency", [1.0, 0.7])
 @pytest.mark.parametrize("name", ["mind", "mind, features"])
-def test_it_is_the_loop_that_a_student_would_write(name):
-    model, columns = make(name).requires_grad_(False), batch()
+def test_it_is_the_loop_that_a_student_would_write(name, recency):
+    model, columns = make(name, recency=recency).requires_grad_(False), batch()
     served, (trained, targets) = model.query(columns), model.training_queries(columns)
     for row in range(5):
         expected = one_user(model, columns, row)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from logq.recommenders.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, feature_sizes
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import column, end_of
-from logq.recommenders.neural_config import ContentConfig, FeatureDim, Hidden, Tied
+from logq.recommenders.neural_config import ContentConfig, FeatureDim, Hidden, Recency, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.next_item_config import NextItemConfig
 from logq.tracing import keeps_sizes
@@ -33,9 +33,10 @@ class MINDEncoder(TableModel):
 
         K'_u = max(1, min(K, floor(log2 n)))  of n items                            Section 3.3
         b_ij = a random number, the same for all users
-        repeat:  w_ij = exp b_ij / sum_k exp b_ik,   z_j = sum_i w_ij S e_i
+        r_i  = n recency^(items after i) / sum of these powers,  by default 1 as in the paper
+        repeat:  w_ij = exp b_ij / sum_k exp b_ik,   z_j = sum_i w_ij r_i S e_i
                  c_j = squash(z_j) = |z_j|^2 / (1 + |z_j|^2)  z_j / |z_j|
-                 b_ij += <c_j, S e_i>
+                 b_ij += <c_j, r_i S e_i>
         q_j = tower([c_j ; features of the user])
         in training  q = sum_j a_j q_j,   a = softmax_j( pow(<q_j, v_target>, p) )  Section 3.4
 
@@ -59,6 +60,7 @@ class MINDEncoder(TableModel):
         hidden: widths of the ReLU layers.
         user_features: how many values each feature of the user has, by name.
         feature_dim: width of the vector of a feature.
+        recency: what each item of a history counts, relative to the next one; 1 weighs all alike.
         learned_routing: whether b starts from parameters that are trained, and not from numbers that stay.
         routing_std: of the random logits.
         tied: whether e and v are one table.
@@ -104,6 +106,7 @@ class MINDEncoder(TableModel):
         hidden: Sequence[int] = (256,),
         user_features: Mapping[str, int] | None = None,
         feature_dim: int = 16,
+        recency: float = 1.0,
         learned_routing: bool = False,
         routing_std: float = 1.0,
         tied: bool = True,
@@ -121,6 +124,7 @@ class MINDEncoder(TableModel):
         if 0 < self.power < 1:
             raise ArgumentError("power", "0 or a number >= 1", power)
         self.make_tables(std=dim**-0.5, tied=tied, sparse=sparse, content=content)
+        self.recency = check_float("recency", recency, above=0, at_most=1)
         self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")
         self.bilinear = nn.Linear(dim, dim, bias=False)  # S
         self.tower = Tower(dim + self.user_features.width, hidden, dim, dropout=dropout)
@@ -145,9 +149,11 @@ class MINDEncoder(TableModel):
                 raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
             history = history[:, :longest]
         exists = ends[:, None] >= self.thresholds
+        ages = ends[:, None] - torch.arange(1, history.shape[1] + 1, device=history.device)  # below 0 at padding
         moved = self._moved(history)
-        recency = (ends[:, None] - torch.arange(1, history.shape[1] + 1, device=history.device)).clamp(min=0)
-        logits = embedding(recency, self.routing).transpose(1, 2)  # (B, K, L)
+        if self.recency < 1:
+            moved = moved * self._weights(ages, ends).to(moved.dtype)[:, :, None]
+        logits = embedding(ages.clamp(min=0), self.routing).transpose(1, 2)  # (B, K, L)
         logits = logits.masked_fill(~exists[:, :, None], -math.inf)
         with torch.no_grad():
             fixed, change = moved.detach(), torch.zeros_like(logits)
@@ -155,6 +161,11 @@ class MINDEncoder(TableModel):
                 found = _squash((logits + change).softmax(dim=1) @ fixed)
                 change += found @ fixed.transpose(1, 2)
         return _squash((logits + change).softmax(dim=1) @ moved), exists
+
+    def _weights(self, ages: Tensor, ends: Tensor) -> Tensor:
+        """What each item counts (B, L): their sum is their number, and it is 0 at padding."""
+        weights = torch.where(ages >= 0, self.recency ** ages.clamp(min=0).double(), 0.0)
+        return weights * (ends / weights.sum(dim=1).clamp(min=1.0))[:, None]
 
     def _moved(self, history: Tensor) -> Tensor:
         """S e_i (B, L, D), and 0 at padding, which so adds nothing."""
@@ -222,6 +233,8 @@ class MINDConfig(ContentConfig, NextItemConfig):
     """
 
     max_length = 20
+    recency: Recency = 0.8
+    settings_before: ClassVar[Mapping[str, Any]] = {"recency": 1.0}
     interests: Annotated[int, AtLeast(1), TriedValues(1, 6), Help("Maximum number of interests per user.")] = 2
     adaptive: Annotated[
         bool,
@@ -289,6 +302,7 @@ class MIND(MINDConfig, NeuralRecommender):
             hidden=self.hidden,
             user_features=feature_sizes(self.known.user_features),
             feature_dim=self.feature_dim,
+            recency=self.recency,
             learned_routing=self.learned_routing,
             tied=self.tied,
             dropout=self.dropout,

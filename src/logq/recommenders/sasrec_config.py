@@ -14,7 +14,13 @@ from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
 __all__ = ["SASRecConfig"]
 
 MOST_PREFIX_ITEMS = 5_000_000
-"""Items of the histories of all events up to which each event is an example of its own."""
+"""Items of the histories of all events up to which each event is an example of its own; half of it if much is cut."""
+
+PREFIX_LENGTH = 50
+"""Items of a history that is an example: each event pays for all of them."""
+
+WINDOW_LENGTH = 200
+"""Items of a window, at most."""
 
 BATCH_TARGETS = 4096
 """Targets of a batch of windows."""
@@ -79,11 +85,8 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
     }
 
     rules: ClassVar[Rules] = {
-        "max_length": lambda log, own: AutomaticChoice(
-            min(200, max(10, -(-log.length_at(0.99) // 10) * 10)),
-            f"99 % of users have at most {log.length_at(0.99):,} events; 200 at most",
-        ),
         "examples": lambda log, own: _examples(log, own),
+        "max_length": lambda log, own: _max_length(log, own),
         "layer": lambda log, own: AutomaticChoice(_LAYERS[own.examples], f"examples are {own.examples}"),
         "positions": lambda log, own: _of_layer(own, "positions", _POSITIONS[own.examples]),
         "norm": lambda log, own: _of_layer(own, "norm", _NORMS[own.examples]),
@@ -122,15 +125,27 @@ _POSITIONS = {"prefixes": "end", "positions": "relative"}
 _NORMS = {"prefixes": "post", "positions": "pre"}
 
 
+def _long_enough(log: LogStatistics) -> int:
+    """A length that 99 % of histories do not exceed, in tens."""
+    return max(10, -(-log.length_at(0.99) // 10) * 10)
+
+
+def _max_length(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
+    most = PREFIX_LENGTH if own.examples == "prefixes" else WINDOW_LENGTH
+    reason = f"99 % of users have at most {log.length_at(0.99):,} events; {most} at most for {own.examples}"
+    return AutomaticChoice(min(most, _long_enough(log)), reason)
+
+
 def _examples(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
-    items = log.prefix_items(own.max_length)
+    is_chosen = "max_length" in own.auto  # after this
+    items, most = log.prefix_items(PREFIX_LENGTH if is_chosen else own.max_length), MOST_PREFIX_ITEMS
+    if is_chosen and items < 0.75 * log.prefix_items(WINDOW_LENGTH):
+        most //= 2  # windows see more of each history
     if own.last_only or own.overlap:
         return AutomaticChoice("positions", "there are options of windows")
     if own.sees_later_items:
         return AutomaticChoice("prefixes", f"{own.sees_later_items} learns what follows last items")
-    return AutomaticChoice(
-        "prefixes" if items <= MOST_PREFIX_ITEMS else "positions", f"histories of all events: {items:,} items"
-    )
+    return AutomaticChoice("prefixes" if items <= most else "positions", f"histories of all events: {items:,} items")
 
 
 def _of_layer(own: SASRecConfig, name: str, wanted: str) -> AutomaticChoice:
