@@ -60,7 +60,8 @@ NB_MODULE(_native, module) {
                "Walker's alias table of `weights` (C,) float64: accept (C,) float64 and alias (C,) int32.");
     module.def("prefer_huge_pages", &prefer_huge_pages, nb::arg("memory").noconvert(),
                "Ask the operating system to keep `memory` (n,) uint8 in pages as large as it has.");
-    module.def("read_ahead", &read_ahead, nb::arg("table").noconvert(), nb::arg("row_bytes"), nb::arg("rows").noconvert(),
+    module.def("read_ahead", &read_ahead, nb::arg("table").noconvert(), nb::arg("row_bytes"),
+               nb::arg("rows").noconvert(),
                "Ask the operating system to read some rows of `table` (n,) uint8, which lies in a file.");
     logq::bind_losses(module);
     logq::bind_sampling(module);

@@ -174,8 +174,9 @@ void draw_counted(const Kept &kept, const KeptCounts &counts, std::uint64_t seed
     }
     check_classes(kept, counts, targets, ignored);
     const Level level = level_named(simd);
-    const sampling::Counted batch{num_rows,          num_sampled, num_targets, ids.data(), log_q.data(), targets.data(),
-                                  true_log_q.data(), ignored,     counts.law,  LOGQ_CHOOSE(level, sampling::log_inclusion)};
+    const auto log_inclusion = LOGQ_CHOOSE(level, sampling::log_inclusion);
+    const sampling::Counted batch{num_rows,       num_sampled,       num_targets, ids.data(), log_q.data(),
+                                  targets.data(), true_log_q.data(), ignored,     counts.law, log_inclusion};
     nb::gil_scoped_release released;
     sampling::draw_counted(kept.distribution, seed, batch, threads);
 }

@@ -121,7 +121,7 @@ void draw_distinct(const Distribution &distribution, std::uint64_t seed, std::si
 void draw_counted(const Distribution &distribution, std::uint64_t seed, const Counted &batch, int threads) {
     for_rows(distribution, seed, batch.num_rows, batch.num_sampled, threads, [&](Row &row, std::size_t r) {
         const std::size_t size = batch.num_sampled, num_targets = batch.num_targets;
-        // From here on tries instead of copies, for what is not in the sample too: place 0, and the class that ended it.
+        // From here on tries instead of copies, also of what is not in the sample: place 0, and the class that ended it.
         for (std::size_t s = 1; s <= size; ++s) row.copies[s] = row.end - row.copies[s];
         row.copies[0] = row.copies[size + 1] = row.reached;
         std::int64_t *const ids = batch.ids + r * size;

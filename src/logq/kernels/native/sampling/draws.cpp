@@ -53,11 +53,12 @@ void uniform_rows(const std::int64_t *classes, std::size_t num_classes, std::siz
                   double inverse_bound, double *rows, int threads) {
     const std::size_t of_piece = std::max<std::size_t>(1, PIECE / std::max<std::size_t>(1, width));
     parallel(threads, static_cast<std::int64_t>((num_classes + of_piece - 1) / of_piece), [&](std::int64_t piece) {
-        const std::size_t begin = static_cast<std::size_t>(piece) * of_piece, end = std::min(num_classes, begin + of_piece);
-        for (std::size_t i = begin; i < end; ++i) {
+        const std::size_t begin = static_cast<std::size_t>(piece) * of_piece;
+        for (std::size_t i = begin; i < std::min(num_classes, begin + of_piece); ++i) {
             const std::uint64_t first = static_cast<std::uint64_t>(classes[i]) * width;
             for (std::size_t j = 0; j < width; ++j) {
-                const double number = static_cast<double>(static_cast<std::int64_t>(hash_of(seed, first + j) >> 11)) * 0x1p-53;
+                const auto bits = static_cast<std::int64_t>(hash_of(seed, first + j) >> 11);
+                const double number = static_cast<double>(bits) * 0x1p-53;
                 rows[i * width + j] = (2.0 * number - 1.0) / inverse_bound;
             }
         }

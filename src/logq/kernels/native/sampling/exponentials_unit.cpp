@@ -17,7 +17,8 @@ LOGQ_INLINE double as_double(std::int64_t a) {
 
 // `log_not_once` gives log(1 - p) of the i-th class.
 template <typename Real, typename Rest>
-void log_inclusions(const Rest &log_not_once, const std::int64_t *tries, Real *log_q, std::int64_t begin, std::int64_t end) {
+void log_inclusions(const Rest &log_not_once, const std::int64_t *tries, Real *log_q, std::int64_t begin,
+                    std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
         log_q[i] = static_cast<Real>(log_of_rest_of_exponential<Real>(log_not_once(i) * as_double(tries[i])));
     }
@@ -50,9 +51,11 @@ template <typename Real> void log_inclusions(const Inclusion &job, std::int64_t 
             const double factor = exponential<double>(job.shift);
             const auto p_of = [=](std::int64_t i) { return log_of_ratio<Real>(as_double(classes[i])) * factor; };
             if (factor * log_of_ratio<double>(0.0) <= LITTLE) {
-                log_inclusions([=](std::int64_t i) { return log_of_most<Real>(p_of(i)); }, job.tries, log_q, begin, end);
+                const auto rest = [=](std::int64_t i) { return log_of_most<Real>(p_of(i)); };
+                log_inclusions(rest, job.tries, log_q, begin, end);
             } else {
-                log_inclusions([=](std::int64_t i) { return log_of_rest<Real>(p_of(i)); }, job.tries, log_q, begin, end);
+                const auto rest = [=](std::int64_t i) { return log_of_rest<Real>(p_of(i)); };
+                log_inclusions(rest, job.tries, log_q, begin, end);
             }
             break;
         }
