@@ -58,8 +58,8 @@ class ShardedClassTable(ClassTable):
         seed: of the first rows; the same in all processes.
         file: a path, for a table that is larger than memory: rows and states of the optimizer lie in files that begin
             with it, which are written over, and the operating system keeps in memory what is in use. Adagrad and
-            LazyAdam have as large a state as the rows, RowWiseAdagrad one number for each. Zeros take no room on disk
-            before they are trained: states, and rows where `init` gives zeros.
+            LazyAdam have as large a state as the rows, RowWiseAdagrad one number for each. They take
+            their room on disk at once.
         plan: "rows" or "queries", to have a step move one of them whatever it costs; None for the cheaper one.
         device, dtype: of the rows, torch's defaults if None. The backend of the group must carry them: gloo for the
             CPU, nccl for GPUs.

@@ -133,12 +133,17 @@ class TablePart:
             table = torch.empty(shape, dtype=dtype, device=device)
             prefer_huge_pages(table)
             return table
-        # A file starts as a hole that reads as zeros: it takes room on disk where something else is written.
         path, numbers = f"{self._file}.{name}", math.prod(shape)
+        size = max(1, numbers) * dtype.itemsize
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # and not written over: another table may still lie in it
         with open(path, "xb") as file:
-            file.truncate(max(1, numbers) * dtype.itemsize)
+            # It reads as zeros, and all of its room is taken now: a disk that is full later would be a signal, which
+            # ends the program in the middle of a step.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
         return torch.from_file(path, shared=True, size=numbers, dtype=dtype).view(shape)
 
     @torch.no_grad()
