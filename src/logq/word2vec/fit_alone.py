@@ -32,6 +32,9 @@ class FitAlone:
         See logq.Word2Vec, which makes one for each `fit`.
     """
 
+    not_restored = ""
+    """What keeps the last epoch instead of the best one that a callback chose; "" where nothing does."""
+
     def __init__(self, settings: Word2VecConfig) -> None:
         self.settings = settings
 

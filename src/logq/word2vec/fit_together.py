@@ -43,6 +43,8 @@ class FitTogether(FitAlone):
         See logq.Word2Vec, which makes one for each `fit` under torchrun.
     """
 
+    not_restored = "several processes"
+
     def __init__(self, settings: Word2VecConfig) -> None:
         super().__init__(settings)
         if settings.engine_name != "fused":
