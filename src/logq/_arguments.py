@@ -5,6 +5,7 @@ Nothing here imports torch: reading words and their vectors does without it, and
 
 import math
 import operator
+import re
 from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "check_float",
     "check_int",
     "check_integers",
+    "check_size",
     "is_tensor",
     "shown",
 ]
@@ -226,3 +228,22 @@ def shown(value: object) -> str:
         return str(value)
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+def check_size(name: str, value: object) -> int:
+    """Return the bytes of a size that is written as "1GB", or "512 MiB".
+
+    Raises:
+        ArgumentError: it is not.
+
+    Example:
+        >>> check_size("memory", "1.5 kB")
+        1500
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", value) if isinstance(value, str) else None
+    if found is None or found[2].lower() not in _UNITS or not float(found[1]):
+        raise ArgumentError(name, "a size such as 1GB", value)
+    return int(float(found[1]) * _UNITS[found[2].lower()])

@@ -203,7 +203,7 @@ def test_memory_gives_the_same_model(logq, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "no space left for the files of n-grams", "/tmp (TMPDIR)")
 
-    monkeypatch.setattr("logq.language_models.ngram.disk_columns.DiskColumn.append", full)
+    monkeypatch.setattr("logq.text.disk_columns.DiskColumn.append", full)
     code, _, err = logq("train", "lm", text, "-o", tmp_path / "little", "--memory", "50kB", "--overwrite", *FALLBACK)
     assert code != 0
     assert "/tmp (TMPDIR): no space left for the files of n-grams" in err

@@ -160,3 +160,10 @@ def test_the_counts_are_written_as_json(logq, tmp_path):
         "tokens_covered": 5,
         "words": [{"word": "tea", "count": 3}],
     }
+
+
+def test_what_is_counted_in_less_memory_is_the_same(logq, corpus):
+    assert logq("vocab", corpus, "--memory", "64MB") == logq("vocab", corpus)
+    code, _, err = logq("vocab", corpus, "--memory", "1MB")
+    assert code == 2
+    assert "--memory: expected at least 64MB, got '1MB'" in " ".join(err.split())

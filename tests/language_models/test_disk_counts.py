@@ -17,11 +17,11 @@ from logq import NGram
 from logq._files import DamagedFileError
 from logq._model_file import read_tensors
 from logq._progress import Progress
-from logq.language_models.ngram import disk_columns, disk_counts, ngram, sorted_runs
-from logq.language_models.ngram.disk_columns import DiskBuckets, DiskColumn
+from logq.language_models.ngram import disk_counts, ngram, sorted_runs
 from logq.language_models.ngram.disk_counts import DiskCounts
 from logq.language_models.ngram.ngram_counts import count_ngrams
-from logq.text import read_tokens
+from logq.text import disk_columns, read_tokens
+from logq.text.disk_columns import DiskBuckets, DiskColumn
 
 FALLBACK = (0.4, 0.9, 1.3)
 Lines = list[list[str]]

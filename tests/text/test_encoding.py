@@ -18,10 +18,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logq import KeyedVectors, Word2Vec, _compression
+from logq import ArgumentError, KeyedVectors, Word2Vec, _compression
 from logq._compression import compression_of
 from logq._text_encodings import Utf8Pieces
-from logq.text import Corpus, Phrases, Vocabulary, count_words, encode, encoding, id_file, read_tokens, scanning
+from logq.text import (
+    Corpus,
+    Phrases,
+    Vocabulary,
+    count_words,
+    encode,
+    encoding,
+    id_file,
+    read_tokens,
+    reading,
+    scanning,
+    spilled_words,
+)
 
 SPACES = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
 PIECES = st.one_of(
@@ -99,11 +111,15 @@ def assert_same_as_corpus(paths, corpus, min_count, max_vocab):
     st.sampled_from([1, 1, 2, 3]),
     st.integers(1, 3),
     st.none() | st.integers(1, 6),
+    st.sampled_from([None, None, 1, 400]),
 )
 def test_any_bytes_in_any_blocks_give_what_corpus_and_vocabulary_give(
-    contents, block, read, threads, min_count, max_vocab
+    contents, block, read, threads, min_count, max_vocab, bytes_of_a_word
 ):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        options = {"min_count": min_count, "max_vocab": max_vocab, "threads": threads}
+        if bytes_of_a_word is not None:
+            options["memory"] = tiny_memory(patch, bytes_of_a_word)
         patch.setattr(scanning, "_BLOCK", block)
         patch.setattr(_compression, "_READ", read)
         patch.setattr(encoding, "_READ", 5)
@@ -111,10 +127,105 @@ def test_any_bytes_in_any_blocks_give_what_corpus_and_vocabulary_give(
         wrong = error_of(lambda: Vocabulary.build(Corpus(paths), min_count, max_vocab))
         if wrong:
             wrong = wrong.replace("sentences: ", "source: ")
-            assert error_of(lambda: encode(paths, min_count=min_count, max_vocab=max_vocab, threads=threads)) == wrong
+            assert error_of(lambda: encode(paths, **options)) == wrong
             return
-        with encode(paths, min_count=min_count, max_vocab=max_vocab, threads=threads) as corpus:
+        with encode(paths, **options) as corpus:
             assert_same_as_corpus(paths, corpus, min_count, max_vocab)
+        counted = count_words(paths, **options)
+        assert (counted.vocabulary.index_to_key, counted.num_types) == (
+            corpus.vocabulary.index_to_key,
+            corpus.num_types,
+        )
+
+
+def tiny_memory(patch, bytes_of_a_word=400):
+    """Let tables of two words, or of a few bytes, be written to disk, in three buckets."""
+    patch.setattr(reading, "_LEAST_MEMORY", 1)
+    patch.setattr(spilled_words, "_BUCKETS", 3)
+    patch.setattr(scanning, "BYTES_OF_A_WORD", bytes_of_a_word)
+    patch.setattr(scanning, "_BYTES_OF_A_STRING", bytes_of_a_word)
+    return "1kB" if bytes_of_a_word > 1 else "0.01kB"
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.text("ab é", max_size=2), max_size=6), max_size=6),
+    st.integers(1, 3),
+    st.none() | st.integers(1, 4),
+)
+def test_lists_with_more_words_than_memory_give_what_a_vocabulary_gives(sentences, min_count, max_vocab):
+    with pytest.MonkeyPatch.context() as patch:
+        options = {"min_count": min_count, "max_vocab": max_vocab, "memory": tiny_memory(patch)}
+        patch.setattr(scanning, "_BUFFER", 3)
+        wrong = error_of(lambda: Vocabulary.build(sentences, min_count, max_vocab))
+        if wrong:
+            assert error_of(lambda: encode(sentences, **options)) == wrong.replace("sentences: ", "source: ")
+            return
+        expected = Vocabulary.build(sentences, min_count, max_vocab)
+        with encode(iter(sentences), **options) as corpus:
+            assert corpus.vocabulary.index_to_key == expected.index_to_key
+            assert corpus.vocabulary.counts.tolist() == corpus.counts.tolist() == expected.counts.tolist()
+            assert corpus.raw_words == expected.raw_words
+            assert words_of(corpus) == [kept for s in sentences if (kept := [word for word in s if word in expected])]
+        assert count_words(sentences, **options).num_types == len({word for s in sentences for word in s})
+
+
+def test_what_is_counted_on_disk_needs_the_memory_of_one_table(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    rng = np.random.default_rng(0)
+    path.write_text("\n".join(" ".join(map(str, rng.integers(0, 1 << 40, 50))) + " often" for _ in range(3000)))
+    longest, of_disk = [], []
+    added = spilled_words.SpilledWords.add
+
+    def add(self, number, table, counts):
+        longest.append(len(table))
+        added(self, number, table, counts)
+
+    monkeypatch.setattr(scanning, "_BLOCK", 1 << 14)
+    monkeypatch.setattr(_compression, "_READ", 1 << 14)
+    monkeypatch.setattr(reading, "_LEAST_MEMORY", 1)
+    monkeypatch.setattr(spilled_words.SpilledWords, "add", add)
+    expected = count_words(path, min_count=1, max_vocab=1000, threads=2)
+    assert not longest
+    for threads in (1, 2):
+        longest.clear()
+        found = count_words(path, min_count=1, max_vocab=1000, threads=threads, memory="1MB")
+        assert found.num_types == expected.num_types > 140_000
+        assert found.vocabulary.index_to_key == expected.vocabulary.index_to_key
+        assert found.vocabulary.counts.tolist() == expected.vocabulary.counts.tolist()
+        of_disk.append(max(longest) * threads)
+    assert max(of_disk) < 1_000_000 / spilled_words.BYTES_OF_A_WORD + 2 * (1 << 14) / 12
+
+
+def test_a_size_of_memory_is_checked(tmp_path):
+    (tmp_path / "a").write_text("to be")
+    for wrong in ("1", "much", 3):
+        with pytest.raises(ArgumentError, match=r"^memory: expected a size such as 1GB, got "):
+            count_words(tmp_path / "a", memory=wrong)
+    with pytest.raises(ArgumentError, match=r"^memory: expected at least 64MB, got '1MB'"):
+        encode(tmp_path / "a", memory="1MB")
+
+
+def test_a_full_disk_is_said_of_words(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("to be or not to be")
+    with monkeypatch.context() as patch:
+        options = {"min_count": 1, "memory": tiny_memory(patch)}
+
+        class Full:
+            closed = False
+
+            def seek(self, place):
+                pass
+
+            def write(self, data):
+                raise OSError(28, "No space left on device")
+
+            def close(self):
+                pass
+
+        patch.setattr("logq.text.disk_columns.tempfile.TemporaryFile", lambda **_: Full())
+        with pytest.raises(OSError, match="no space left for the files of words"):
+            count_words(tmp_path / "a", **options)
 
 
 @given(TEXTS, st.integers(1, 12), st.integers(1, 6), st.sampled_from([1, 2]))

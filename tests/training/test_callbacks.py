@@ -134,6 +134,105 @@ def test_another_phase_and_another_fit_begin_anew():
         assert [run.epoch_done(epoch, epoch, {"loss": loss}) for epoch, loss in ((1, 1.0), (2, 2.0))] == [False, True]
 
 
+def copied(arrays):
+    """Copies of arrays, or tensors, by name."""
+    return {key: np.array(value.numpy() if hasattr(value, "numpy") else value) for key, value in arrays.items()}
+
+
+class Rated(EarlyStopping):
+    """Epochs have these values, and what was learned after each is kept for the test."""
+
+    def __init__(self, values, **options):
+        super().__init__("epoch", **options)
+        self.given, self.learned = values, {}
+
+    def on_epoch(self, report):
+        self.learned[report.epoch] = copied(report.learned.copy())
+        metrics = {**report.metrics, "epoch": self.given[report.epoch - 1]}
+        super().on_epoch(TrainingReport(report.model, report.epoch, report.step, 0.0, metrics, report.learned))
+
+
+VALUES = [0.1, 0.3, 0.2, 0.25]
+
+
+def weights_of(model):
+    """What a model has learned, under the names of reports."""
+    if hasattr(model, "model"):
+        return copied(model.model.state_dict())
+    if isinstance(model, Item2Vec):
+        return {"vectors": model.inputs}
+    return copied(model.state())
+
+
+@pytest.mark.parametrize("restore", [True, False])
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_the_best_epoch_is_restored(name, restore):
+    make, data = ITERATIVE[name]
+    rated = Rated(VALUES, patience=9, restore_best=restore)
+    model = make().fit(data, progress=False, callbacks=rated)
+    assert (rated.values, rated.best_epoch, rated.best_value) == (VALUES, 2, 0.3)
+    final = weights_of(model)
+    kept = rated.learned[2 if restore else 4]
+    compared = 0
+    for key, value in final.items():
+        named = [of for of in kept if of == key or of.endswith(f".{key}")]
+        for of in named:
+            rows = np.argsort(value, axis=None), np.argsort(kept[of], axis=None)
+            np.testing.assert_array_equal(value.reshape(-1)[rows[0]], kept[of].reshape(-1)[rows[1]])
+            compared += 1
+    assert compared
+    assert any((rated.learned[2][key] != rated.learned[4][key]).any() for key in rated.learned[2])
+    assert rated._best.best == {}  # not in memory any more
+
+
+@pytest.mark.parametrize("name", ["word2vec", "recurrent", "youtube-dnn"])
+def test_the_best_epoch_before_a_break_is_restored(name, tmp_path):
+    make, data = ITERATIVE[name]
+    options = {"progress": False, "checkpoint": tmp_path, "checkpoint_minutes": 0}
+
+    class Break(Callback):
+        def on_epoch(self, report):
+            if report.epoch == 4:
+                raise KeyboardInterrupt
+
+    values = [0.1, 0.9, 0.2, 0.3]
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(data, callbacks=[Rated(values, patience=9), Break()], **options)
+    whole = Rated(values, patience=9)
+    expected = weights_of(make().fit(data, progress=False, callbacks=whole))
+    again = Rated(values, patience=9)
+    found = weights_of(make().fit(data, callbacks=again, resume=True, **options))
+    assert 1 not in again.learned  # it went on
+    assert (again.best_epoch, again.best_value) == (2, 0.9)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(found[key], value)
+        if key in whole.learned[2]:
+            np.testing.assert_array_equal(whole.learned[2][key], value)
+
+
+def test_it_decides_instead_of_a_validation_part():
+    rated = Rated([0.1, 0.3, 0.2, 0.1, 0.1], patience=2)
+    model = RecurrentLM(dim=4, hidden=4, epochs=9, patience=1, lr=0.5, batch_size=8, bptt=4, num_sampled=4, seed=1)
+    other = [["sat", "the", "the"]] * 9  # which the model gets worse at
+    model.fit(TEXT, validation=other, progress=False, callbacks=rated)
+    assert [entry["epoch"] for entry in model.training_log] == [1, 2, 3, 4]
+    assert all("perplexity" in entry for entry in model.training_log)
+    for key, value in copied(model.model.state_dict()).items():
+        (kept,) = (kept for of, kept in rated.learned[2].items() if of.endswith(f".{key}"))
+        np.testing.assert_array_equal(kept, value)
+    alone = RecurrentLM(dim=4, hidden=4, epochs=9, patience=1, lr=0.5, batch_size=8, bptt=4, num_sampled=4, seed=1)
+    assert len(alone.fit(TEXT, validation=other, progress=False).training_log) < 4  # its patience ends
+
+
+def test_what_cannot_be_restored_is_said():
+    stopping = EarlyStopping("loss", smaller_is_better=True)
+    model = Word2Vec(dim=4, min_count=1, sample=0, epochs=2, partitions=2, seed=1)
+    with pytest.warns(UserWarning, match="EarlyStopping: tables in partitions keep the last epoch, not the best one"):
+        model.fit(TEXT, progress=False, callbacks=stopping)
+    with pytest.raises(TypeError, match=r"^restore_best: expected"):
+        EarlyStopping("loss", restore_best="yes")
+
+
 def test_early_stopping_ends_word2vec():
     stopping = EarlyStopping(lambda model: -model.epochs_done, patience=2)
     model = Word2Vec(dim=4, min_count=1, sample=0, epochs=9, seed=1).fit(TEXT, progress=False, callbacks=stopping)

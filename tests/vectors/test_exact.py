@@ -43,7 +43,7 @@ def test_unit_has_length_one(vector):
 
 
 def test_norms_go_through_all_rows(monkeypatch):
-    monkeypatch.setattr("logq.vectors.nearest_words._NUMBERS", 3 * 4)
+    monkeypatch.setattr("logq.vectors.nearest_words._IN_CACHE", 3 * 4)
     table = np.random.default_rng(0).standard_normal((10, 4)).astype(np.float32)
     np.testing.assert_allclose(norms(table), [np.sqrt(sum(float(x) ** 2 for x in row)) for row in table], rtol=1e-12)
 

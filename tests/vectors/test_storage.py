@@ -50,6 +50,7 @@ def test_the_file_holds_what_the_format_says(tmp_path):
     tensors = load_file(tmp_path / FILE)
     assert {key: (str(t.dtype), t.shape) for key, t in tensors.items()} == {
         "vectors": ("float32", (3, 2)),
+        "lengths": ("float64", (3,)),
         "counts": ("int64", (3,)),
         "words": ("uint8", (17,)),
         "word_offsets": ("int64", (4,)),

@@ -162,13 +162,16 @@ def check_input_file(path: Path, expected: str, *, again: bool = False) -> None:
         raise BadInputError(f"{path}: can't be read: {os.strerror(errno.EACCES)}")
 
 
-def read_vectors(path: str, options: VectorReading, doing: Doing = "neighbors") -> "KeyedVectors":
+def read_vectors(
+    path: str, options: VectorReading, doing: Doing = "neighbors", *, mapped: bool = False
+) -> "KeyedVectors":
     """Read vectors from a folder or a file of another tool, without torch.
 
     Args:
         path: the folder or the file.
         options: how a file is read.
         doing: what for; see check_folder.
+        mapped: leave them where they are, if `save` wrote the file.
 
     Raises:
         BadInputError: there are none.
@@ -176,9 +179,11 @@ def read_vectors(path: str, options: VectorReading, doing: Doing = "neighbors") 
     """
     check_folder(Path(path), "word vectors", doing=doing)
     from logq.vectors.keyed_vectors import KeyedVectors
+    from logq.vectors.vector_files import is_ours
 
     chosen: dict[str, Any] = {"errors": options.errors.value, "duplicates": options.duplicates.value}
-    return KeyedVectors.load(path, limit=options.limit, encoding=options.encoding, **chosen)
+    mmap = mapped and is_ours(path)
+    return KeyedVectors.load(path, limit=options.limit, encoding=options.encoding, mmap=mmap, **chosen)
 
 
 @contextlib.contextmanager

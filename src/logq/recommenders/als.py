@@ -15,6 +15,7 @@ from logq.logs.interactions import Interactions
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.recommender import Recommender
+from logq.training.callbacks import Learned
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.options import DeviceConfig, Seed
@@ -92,12 +93,17 @@ class ALS(ALSConfig, Recommender):
         by_item = Confidences.of(np.asarray(log.items, dtype=np.int64), np.asarray(log.users), log.num_items)
         self._settle(self._start(log.num_items, Seeds.of(fresh_seed(self.seed)).weights))
         total = self.epochs * (log.num_users + log.num_items)
+        best = options.callbacks.best_of(0)
+        learned = Learned(lambda: {"item_factors": self.item_factors})  # which an epoch replaces
         with Progress(total, "regressions", "ALS", options.progress) as bar:
             for epoch in range(1, self.epochs + 1):
                 users = self._solved(by_user, self.item_factors, self._gram, bar)
                 self._settle(self._solved(by_item, users, users.T @ users, bar))
-                if options.callbacks.epoch_done(epoch, epoch, {"epoch": epoch}):
+                if options.callbacks.epoch_done(epoch, epoch, {"epoch": epoch}, learned):
                     break
+        if best is not None and best.best:
+            self._settle(best.best["item_factors"])
+        options.callbacks.let_go()
 
     def _start(self, num_items: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)

@@ -17,7 +17,7 @@ from logq._text_encodings import check_encoding
 from logq.text.corpus import Corpus
 from logq.text.encoding_cache import PRIVATE, Encoding, EncodingCache, remove_private_leftovers
 from logq.text.id_file import IdFile, is_in_use
-from logq.text.reading import WordChoice, count_lists, count_text, read_lists, read_text
+from logq.text.reading import MEMORY, WordChoice, check_memory, count_lists, count_text, read_lists, read_text
 from logq.text.scanning import END_OF_LINE
 from logq.text.text_files import TextFile, find_text_files
 from logq.text.vocabulary import Vocabulary
@@ -157,6 +157,7 @@ def encode(
     encoding: str | None = None,
     cache: str | os.PathLike[str] | None = None,
     threads: int = 1,
+    memory: str | None = MEMORY,
     progress: bool | None = None,
 ) -> EncodedCorpus:
     r"""Encode a corpus in one pass: count its words, choose its vocabulary, and write its ids into a file.
@@ -164,7 +165,7 @@ def encode(
     Words, sentences and vocabulary are those of `Corpus` and `Vocabulary.build`: words are separated by white space of
     any kind, each line is a sentence, invalid bytes become U+FFFD. But a line of any length is one sentence, and words
     of more than 65,536 bytes are left out and counted. A warning says of both that it happened. Memory is that of the
-    different words and a few megabytes for each thread, however large the corpus.
+    words that are kept, of `memory`, and a few megabytes for each thread, however large the corpus.
 
     Args:
         source: a path to a file, plain or compressed (.gz, .bz2, .xz, .zst, .zip), or a list of paths; a pattern such
@@ -179,6 +180,8 @@ def encode(
             lists of words and of pipes, which cannot be recognized.
         threads: number of threads that split text into words, while one more reads and writes; the result does not
             depend on it.
+        memory: for the different words of the text while they are counted, such as "1GB", at least 64MB. What is more
+            is counted in temporary files (TMPDIR), with the same result to the bit. None counts in memory.
         progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
 
     Returns:
@@ -187,7 +190,7 @@ def encode(
     Raises:
         FileNotFoundError: a file is missing, or nothing matches a pattern.
         IsADirectoryError: a path is a folder.
-        OSError: a file cannot be read, or the ids cannot be written; the message names the file.
+        OSError: a file cannot be read, or the ids or words cannot be written; the message names the file.
         ArgumentTypeError: the source does not consist of lists of words.
         ArgumentError: there are no words, or none occurs `min_count` times.
         ValueError: a file is damaged or not text.
@@ -207,7 +210,7 @@ def encode(
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
         raise ArgumentTypeError("vocabulary", "a Vocabulary", Verbatim(type(vocabulary).__name__))
     lists, files, encoding = find_source(source, encoding)
-    words = WordChoice(min_count, max_vocab, vocabulary, encoding)
+    words = WordChoice(min_count, max_vocab, vocabulary, encoding, check_memory(memory))
     known = None
     if cache is not None and files is not None and all(file.size is not None for file in files):
         cuts = {"min_count": min_count, "max_vocab": max_vocab} if vocabulary is None else {}
@@ -353,9 +356,10 @@ def count_words(
     max_vocab: int | None = None,
     encoding: str | None = None,
     threads: int = 1,
+    memory: str | None = MEMORY,
     progress: bool | None = None,
 ) -> WordCount:
-    """Count the words of a corpus and choose its vocabulary, in one pass and without writing anything.
+    """Count the words of a corpus and choose its vocabulary, in one pass and without writing ids.
 
     Args:
         source: as for `encode`, like all others.
@@ -363,6 +367,7 @@ def count_words(
         max_vocab: maximum number of words to keep; None keeps all.
         encoding: of the files; None recognizes it.
         threads: number of threads that split text into words.
+        memory: for different words while they are counted; what is more is counted in temporary files.
         progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
 
     Returns:
@@ -379,7 +384,7 @@ def count_words(
     if max_vocab is not None:
         max_vocab = check_int("max_vocab", max_vocab)
     lists, files, encoding = find_source(source, encoding)
-    words = WordChoice(check_int("min_count", min_count), max_vocab, encoding=encoding)
+    words = WordChoice(check_int("min_count", min_count), max_vocab, encoding=encoding, memory=check_memory(memory))
     counted = count_lists(lists, words, progress) if files is None else count_text(files, words, threads, progress)
     assert counted.num_types is not None  # no vocabulary was given
     warn_of_odd_text(counted.invalid_lines, counted.long_words)

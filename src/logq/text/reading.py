@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, check_size
 from logq._compression import decompress
 from logq._progress import Progress, format_quantity
 from logq._text_encodings import Utf8Pieces, warn_of_guess
@@ -19,18 +20,35 @@ from logq.text.vocabulary import Vocabulary
 from logq.text.word_ranking import Ranking, rank, rank_list, renumber
 from logq.text.words import check_sentences
 
-__all__ = ["WordChoice", "count_lists", "count_text", "read_lists", "read_text", "scan_text"]
+__all__ = [
+    "MEMORY",
+    "WordChoice",
+    "check_memory",
+    "count_lists",
+    "count_text",
+    "read_lists",
+    "read_text",
+    "scan_text",
+]
 
+MEMORY = "2GB"
+"""For the different words of a text while they are counted, some 16 million, unless more or less is given."""
+
+_LEAST_MEMORY = 64_000_000
 _PIECE = 1 << 18  # bytes of a plain file read at a time
 
 
 class WordChoice(NamedTuple):
-    """How text is decoded, and which words to keep: those of `vocabulary`, or the most frequent within these limits."""
+    """How text is decoded, and which words to keep: those of `vocabulary`, or the most frequent within these limits.
+
+    What is more than `memory`, in bytes, is counted on disk; None counts in memory.
+    """
 
     min_count: int
     max_vocab: int | None
     vocabulary: Vocabulary | None = None
     encoding: str | None = None
+    memory: int | None = None
 
 
 def read_text(
@@ -62,6 +80,24 @@ def count_lists(sentences: Iterable[Any], words: WordChoice, progress: bool | No
     """Count the words of lists without writing ids."""
     scan = _scan_lists(sentences, None, words, progress)
     return _ranked(rank_list(scan, words.min_count, words.max_vocab), scan, None, progress)
+
+
+def check_memory(memory: str | None) -> int | None:
+    """Return the bytes for words that are counted; None for all that they take.
+
+    Raises:
+        ArgumentError: it is not a size, or less than 64MB.
+
+    Example:
+        >>> check_memory("1GB")
+        1000000000
+    """
+    if memory is None:
+        return None
+    checked = check_size("memory", memory)
+    if checked < _LEAST_MEMORY:
+        raise ArgumentError("memory", f"at least {_LEAST_MEMORY // 10**6}MB", memory)
+    return checked
 
 
 class _CountedFiles:
@@ -130,7 +166,7 @@ def scan_text(
         See `read_text`.
     """
     known = None if words.vocabulary is None else words.vocabulary.index_to_key
-    scan, counter, told = TextScan(ids, threads, known), _CountedFiles(words.encoding), 0
+    scan, counter, told = TextScan(ids, threads, known, memory=words.memory), _CountedFiles(words.encoding), 0
     sizes = [file.size if file.part is None else file.part[1] - file.part[0] for file in files]
     total = math.inf if None in sizes else float(sum(size for size in sizes if size is not None))
     blocks = cut_blocks(join_texts(counter.texts(files)))
@@ -145,7 +181,8 @@ def scan_text(
 
 def _scan_lists(sentences: Iterable[Any], ids: IdFile | None, words: WordChoice, progress: bool | None) -> ListScan:
     sentences = check_sentences(sentences)
-    scan = ListScan(ids, None if words.vocabulary is None else words.vocabulary.key_to_index)
+    known = None if words.vocabulary is None else words.vocabulary.key_to_index
+    scan = ListScan(ids, known, words.memory)
     with Progress(math.inf, "words", "reading words", enabled=progress) as bar, closing(scan.run(sentences)) as steps:
         for num_words in steps:
             bar.advance(num_words)

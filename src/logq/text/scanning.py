@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from logq.kernels import _native
 from logq.text.id_file import IdFile
+from logq.text.spilled_words import BYTES_OF_A_WORD, SpilledWords
 from logq.text.words import LONGEST_WORD, check_sentence, check_strings, check_utf8_form, is_too_long
 
 __all__ = ["END_OF_LINE", "ListScan", "Piece", "TextBlock", "TextScan", "cut_blocks", "join_texts"]
@@ -27,6 +28,7 @@ END_OF_LINE = -1
 
 _BLOCK = 1 << 21  # bytes of a block of text, a multiple of those of a piece of a file
 _BUFFER = 1 << 20  # ids that are written at a time
+_BYTES_OF_A_STRING = 300  # and of its number in a dict, besides its letters, and what writing it takes
 _TOO_LONG = -2  # instead of the number of a word that is left out
 
 
@@ -126,9 +128,11 @@ class TextScan:
         threads: number of threads that work on blocks, while one more reads and writes; 1 does everything itself.
         known: the words to keep, numbered from 0; None numbers all in order of appearance.
         longest_word: maximum length of a word in bytes.
+        memory: bytes for words, of all threads together; tables that become larger are written to disk. None keeps all.
 
     Attributes:
-        tables: one a thread.
+        tables: one a thread, and those that were written to disk, emptied.
+        spilled: what was written to disk, None if nothing was.
         pieces: one a block, in order.
         raw_words: words read.
         long_words: those left out because they are too long.
@@ -147,7 +151,9 @@ class TextScan:
     threads: int = 1
     known: Sequence[str] | None = None
     longest_word: int = LONGEST_WORD
+    memory: int | None = None
     tables: list[_native.WordTable] = field(default_factory=list[_native.WordTable])
+    spilled: SpilledWords | None = None
     pieces: list[Piece] = field(default_factory=list[Piece])
     raw_words: int = 0
     long_words: int = 0
@@ -155,10 +161,14 @@ class TextScan:
     num_lines: int = 0
     _line_is_open: bool = False
     _line_is_invalid: bool = False
+    _current: list[int] = field(default_factory=list[int])  # the table of each thread
+    _bytes: list[int] = field(default_factory=list[int])  # of the words of each
+    _spilling: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, blocks: Iterable[TextBlock]) -> Generator[int, None, None]:
         """Read all blocks, and yield the number of words of each."""
         self.tables = [_native.WordTable(self.longest_word) for _ in range(self.threads)]
+        self._current, self._bytes = list(range(self.threads)), [0] * self.threads
         if self.known is not None:
             packed = pack_words(self.known)
             for table in self.tables:
@@ -171,8 +181,12 @@ class TextScan:
                     yield self._take(waiting.popleft().result())
             while waiting:
                 yield self._take(waiting.popleft().result())
+        if self.spilled is not None:
+            for thread in range(self.threads):
+                self._spill(thread)
 
-    def _encode(self, block: TextBlock, number: int) -> _Read:
+    def _encode(self, block: TextBlock, thread: int) -> _Read:
+        number = self._current[thread]
         table = self.tables[number]
         before = len(table)
         encoded = table.encode(
@@ -181,7 +195,25 @@ class TextScan:
             starts_inside=block.starts_inside,
             ends_inside=block.ends_inside,
         )
-        return _Read(encoded, number, len(table) - before)
+        new_words = len(table) - before
+        if self.memory is not None and self.known is None and new_words:
+            self._bytes[thread] += len(table.words(np.arange(before, len(table)))[0])
+            if self._bytes[thread] + BYTES_OF_A_WORD * len(table) > self.memory // self.threads:
+                self._spill(thread)
+        return _Read(encoded, number, new_words)
+
+    def _spill(self, thread: int) -> None:
+        """Write the table of a thread to disk, which begins another."""
+        number = self._current[thread]
+        full = self.tables[number]
+        if not len(full):
+            return
+        with self._spilling:
+            self.spilled = SpilledWords(self.threads) if self.spilled is None else self.spilled
+            self.spilled.add(number, full, full.counts())
+            self.tables[number] = _native.WordTable(self.longest_word)
+            self._current[thread], self._bytes[thread] = len(self.tables), 0
+            self.tables.append(_native.WordTable(self.longest_word))
 
     def _take(self, read: _Read) -> int:
         """Append a block to those before it; a line may begin in one and end in the next."""
@@ -267,10 +299,12 @@ class ListScan:
     Args:
         ids: where to write ids; None only counts.
         known: the number of each word to keep; None numbers all in order of appearance.
+        memory: bytes for words, which are written to disk when they are more; None keeps all.
 
     Attributes:
         words: the words in order of appearance, or those known.
         counts: how often each occurs.
+        spilled: words that were written to disk, which are all then; None if none were.
         pieces: what was written, in order.
         raw_words: words read.
         long_words: those left out because they are too long.
@@ -288,7 +322,9 @@ class ListScan:
         (['New York', 'is'], [2, 1])
     """
 
-    def __init__(self, ids: IdFile | None, known: Mapping[str, int] | None = None) -> None:
+    def __init__(self, ids: IdFile | None, known: Mapping[str, int] | None = None, memory: int | None = None) -> None:
+        self.spilled: SpilledWords | None = None
+        self._memory, self._bytes = memory, 0
         self.words: list[str] = [] if known is None else list(known)
         self.counts: NDArray[np.int64] = np.zeros(len(self.words), np.int64)
         self.pieces: list[Piece] = []
@@ -328,6 +364,8 @@ class ListScan:
                 yield self.raw_words - told
                 told = self.raw_words
         self._flush(buffer)
+        if self.spilled is not None and self.words:
+            self._spill(self.spilled)
         yield self.raw_words - told
 
     @staticmethod
@@ -340,11 +378,25 @@ class ListScan:
     def _flush(self, buffer: "array[int]") -> None:
         ids = np.array(buffer, np.int32)
         del buffer[:]
+        before = len(self.words)
         if self._known is None:
-            self.words += islice(self._numbers, len(self.words), None)
+            self.words += islice(self._numbers, before, None)
         counts = np.bincount(ids[ids != END_OF_LINE], minlength=len(self.words))
         counts[: len(self.counts)] += self.counts
         self.counts = counts.astype(np.int64)
         if self._ids is not None:
             self._ids.append(ids)
-        self.pieces.append(Piece(0, len(ids), 0))
+        self.pieces.append(Piece(0 if self.spilled is None else len(self.spilled), len(ids), len(self.words) - before))
+        if self._memory is not None and self._known is None:
+            self._bytes += sum(map(len, self.words[before:]))
+            if self._bytes + _BYTES_OF_A_STRING * len(self.words) > self._memory:
+                self.spilled = SpilledWords() if self.spilled is None else self.spilled
+                self._spill(self.spilled)
+
+    def _spill(self, spilled: SpilledWords) -> None:
+        """Write the words so far to disk, and begin anew."""
+        table = _native.WordTable()
+        table.add(*pack_words(self.words))
+        spilled.add(len(spilled), table, self.counts)
+        self._numbers.clear()
+        self.words, self.counts, self._bytes = [], np.zeros(0, np.int64), 0

@@ -64,7 +64,8 @@ class Vocabulary:
     def build(cls, sentences: Sentences, min_count: int = 5, max_vocab: int | None = None) -> "Vocabulary":
         """Count the words of a corpus and keep the frequent ones, most frequent first.
 
-        Words of equal count keep the order of their first appearance.
+        Words of equal count keep the order of their first appearance. All different words are in memory; those of
+        `logq.text.count_words` need not be.
 
         Args:
             sentences: lists of words; read once.

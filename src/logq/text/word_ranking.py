@@ -1,5 +1,6 @@
 """Ranking the words of a scan by frequency into a vocabulary, and renumbering the ids that were written."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from logq._progress import Progress
 from logq.kernels import _native
 from logq.text.id_file import IdFile
 from logq.text.scanning import ListScan, Piece, TextScan
+from logq.text.spilled_words import SpilledWords, choose
 from logq.text.vocabulary import Vocabulary, too_few, too_rare
 
 __all__ = ["Ranking", "merge_tables", "rank", "rank_list", "renumber", "words_of"]
@@ -21,25 +23,12 @@ class Ranking(NamedTuple):
     Attributes:
         vocabulary: the words kept, most frequent first, those of equal count in the order of first appearance.
         num_types: how many different words there were.
-        numbers: for each table of the scan the id of each of its words, -1 for those that are left out.
+        numbers: for the number of a table of the scan the id of each of its words, -1 for those that are left out.
     """
 
     vocabulary: Vocabulary
     num_types: int
-    numbers: list[NDArray[np.int32]]
-
-
-def choose(
-    counts: NDArray[np.int64], order: NDArray[np.int64], min_count: int, max_vocab: int | None
-) -> NDArray[np.int64]:
-    """Return which words to keep, by decreasing count; those of equal count by increasing `order`.
-
-    Example:
-        >>> choose(np.array([2, 9, 1, 2]), np.array([3, 2, 1, 0]), min_count=2, max_vocab=None)
-        array([1, 3, 0])
-    """
-    frequent = np.flatnonzero(counts >= min_count)
-    return frequent[np.lexsort((order[frequent], -counts[frequent]))][:max_vocab]
+    numbers: Callable[[int], NDArray[np.int32]]
 
 
 def rank(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
@@ -55,6 +44,8 @@ def rank(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
         >>> rank(scan, min_count=1, max_vocab=2).vocabulary.index_to_key
         ['a', 'rose']
     """
+    if scan.spilled is not None:
+        return _rank_spilled(scan, scan.spilled, min_count, max_vocab)
     table, places, order = merge_tables(scan)
     counts = table.counts()
     if not len(counts):
@@ -65,7 +56,16 @@ def rank(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
         raise too_rare(min_count, _strings(table, most)[0], int(counts[most[0]]))
     number = _numbers(len(counts), kept)
     vocabulary = Vocabulary(_strings(table, kept), counts[kept], raw_words=scan.raw_words)
-    return Ranking(vocabulary, len(counts), [number[place] for place in places])
+    numbers = [number[place] for place in places]
+    return Ranking(vocabulary, len(counts), numbers.__getitem__)
+
+
+def _rank_spilled(scan: TextScan | ListScan, spilled: SpilledWords, min_count: int, max_vocab: int | None) -> Ranking:
+    counted = spilled.count([(piece.table, piece.new_words) for piece in scan.pieces], min_count, max_vocab)
+    if not counted.words:
+        raise too_rare(min_count, *counted.most)
+    vocabulary = Vocabulary(counted.words, counted.counts, raw_words=scan.raw_words)
+    return Ranking(vocabulary, counted.num_types, spilled.numbers)
 
 
 def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
@@ -80,6 +80,8 @@ def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
         >>> rank_list(scan, min_count=1, max_vocab=2).vocabulary.index_to_key
         ['a', 'rose']
     """
+    if scan.spilled is not None:
+        return _rank_spilled(scan, scan.spilled, min_count, max_vocab)
     if not scan.words:
         raise too_few("source")
     order = np.arange(len(scan.words))
@@ -88,11 +90,11 @@ def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
         most = int(choose(scan.counts, order, 1, 1)[0])
         raise too_rare(min_count, scan.words[most], int(scan.counts[most]))
     vocabulary = Vocabulary([scan.words[i] for i in kept], scan.counts[kept], raw_words=scan.raw_words)
-    return Ranking(vocabulary, len(order), [_numbers(len(order), kept)])
+    return Ranking(vocabulary, len(order), [_numbers(len(order), kept)].__getitem__)
 
 
 def renumber(
-    ids: IdFile, pieces: list[Piece], numbers: list[NDArray[np.int32]], progress: bool | None
+    ids: IdFile, pieces: list[Piece], numbers: Callable[[int], NDArray[np.int32]], progress: bool | None
 ) -> tuple[int, int]:
     """Replace the ids of a file by their final ones, in place, closing the gaps of words that are left out.
 
@@ -106,7 +108,7 @@ def renumber(
         for piece in pieces:
             part = ids.read(begin, begin + piece.num_ids)
             begin += piece.num_ids
-            kept, ended = _native.renumber(part, numbers[piece.table], after_end_of_line=not open_line)
+            kept, ended = _native.renumber(part, numbers(piece.table), after_end_of_line=not open_line)
             if kept:
                 open_line = bool(part[kept - 1] >= 0)
                 ids.replace(end, part[:kept])

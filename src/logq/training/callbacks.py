@@ -1,13 +1,16 @@
 """Callbacks: what is called while an estimator is fitted, and how it ends the training."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_int
+from logq.training.validations import Validations
 
-__all__ = ["Callback", "CallbackRun", "Callbacks", "EarlyStopping", "StopTraining", "TrainingReport"]
+__all__ = ["Callback", "CallbackRun", "Callbacks", "EarlyStopping", "Learned", "StopTraining", "TrainingReport"]
 
 
 class StopTraining(Exception):  # noqa: N818 - an instruction, like KeyboardInterrupt
@@ -27,6 +30,23 @@ class StopTraining(Exception):  # noqa: N818 - an instruction, like KeyboardInte
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What a model has learned after an epoch, for those who may want it back.
+
+    Args:
+        copy: returns copies of its weights by name.
+        reached: the part of the schedule that is done.
+
+    Example:
+        >>> Learned(lambda: {"weight": [0.5]}).copy()
+        {'weight': [0.5]}
+    """
+
+    copy: Callable[[], dict[str, Any]]
+    reached: float = 0.0
+
+
+@dataclass(frozen=True)
 class TrainingReport:
     """What a callback is told.
 
@@ -37,6 +57,7 @@ class TrainingReport:
         step: how many updates this fit has made; for Word2Vec how many words of the text are done, in all epochs.
         loss: the mean loss, over the epoch where one is done and of late within one; NaN if none was measured yet.
         metrics: what the training log has of the epoch: "epoch", "loss", what validation measured; empty within one.
+        learned: what EarlyStopping keeps; None within an epoch, and where it cannot be given back.
 
     Example:
         >>> TrainingReport(model=None, epoch=1, step=500, loss=2.5, metrics={"ndcg@10": 0.1}).metrics["ndcg@10"]
@@ -48,6 +69,7 @@ class TrainingReport:
     step: int
     loss: float
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    learned: Learned | None = None
 
 
 class Callback:
@@ -88,15 +110,19 @@ class Callback:
 
 
 class EarlyStopping(Callback):
-    """Ends training when an evaluation does not improve any more.
+    """Ends training when an evaluation does not improve any more, and gives the model back what it was at its best.
 
-    What was learned since the best epoch stays: `evaluate` may save a model that is better than all before. Neural
-    models with a validation part need none of this, as they stop by `patience` and keep their best weights.
+    Where it restores the best epoch it decides instead of a validation part, whose `patience` and best weights are
+    those of another metric, perhaps. The weights of the best epoch are kept in memory, one copy of all, and in
+    checkpoints: a run that is resumed knows its best epoch before, if it has the same callback.
 
     Args:
         evaluate: a function of the model, where that answers while it is trained; or the name of a metric.
         patience: epochs without improvement after which training ends.
         smaller_is_better: whether the value is to fall, as losses are.
+        restore_best: whether the model has the weights of the best epoch in the end, of all those that were trained.
+            False keeps those of the last one. Several processes that train together keep the last one, too, and so do
+            tables in partitions, with a warning.
 
     Attributes:
         values: of each epoch of the latest fit.
@@ -113,19 +139,59 @@ class EarlyStopping(Callback):
         >>> _ = model.fit([["so", "far", "so", "good"]] * 9, progress=False, callbacks=stopping)
         >>> len(stopping.values) == model.epochs_done
         True
+        >>> model.vectors.similarity("far", "good") == stopping.best_value
+        True
     """
 
     def __init__(
-        self, evaluate: Callable[[Any], float] | str, *, patience: int = 2, smaller_is_better: bool = False
+        self,
+        evaluate: Callable[[Any], float] | str,
+        *,
+        patience: int = 2,
+        smaller_is_better: bool = False,
+        restore_best: bool = True,
     ) -> None:
         if not isinstance(evaluate, str) and not callable(evaluate):
             raise ArgumentTypeError("evaluate", "a function of the model, or the name of a metric", evaluate)
         self.evaluate = evaluate
         self.patience = check_int("patience", patience)
         self.smaller_is_better = check_bool("smaller_is_better", smaller_is_better)
+        self.restore_best = check_bool("restore_best", restore_best)
+        self._begin_anew(0)
+
+    def _begin_anew(self, epoch: int) -> None:
         self.values: list[float] = []
-        self.best_value, self.best_epoch = math.nan, 0
-        self._latest = 0
+        self._best = Validations("value", None, smaller_is_better=self.smaller_is_better)
+        self._latest = epoch
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the best epoch; 0 before there is one."""
+        return self._best.best_epoch
+
+    @property
+    def best_value(self) -> float:
+        """The value of the best epoch; NaN before there is one."""
+        if not self.best_epoch:
+            return math.nan
+        return -self._best.best_value if self.smaller_is_better else self._best.best_value
+
+    def begin(self, epoch: int, before: Validations | None = None) -> Validations:
+        """Return the record of the best epoch for a fit that begins, or goes on.
+
+        Args:
+            epoch: how many are done.
+            before: what a checkpoint had, whose best epoch is to be surpassed; None where there was none.
+        """
+        self._begin_anew(epoch)
+        if before is not None and before.best:
+            self._best.restore(before.position(), before.best)
+        return self._best
+
+    def end(self) -> None:
+        """Let go of the weights of the best epoch, when the model has them."""
+        self._best = copy(self._best)
+        self._best.best = {}
 
     def on_epoch(self, report: TrainingReport) -> None:
         """Evaluate, and raise StopTraining if that did not improve for as long as `patience` lasts."""
@@ -136,13 +202,12 @@ class EarlyStopping(Callback):
         else:
             value = float(self.evaluate(report.model))
         if report.epoch <= self._latest:  # another fit, or the second phase of one
-            self.values, self.best_value, self.best_epoch = [], math.nan, 0
+            self._begin_anew(0)
         self._latest = report.epoch
         self.values.append(value)
-        better = value < self.best_value if self.smaller_is_better else value > self.best_value
-        if better or (math.isnan(self.best_value) and not math.isnan(value)):
-            self.best_value, self.best_epoch = value, report.epoch
-        elif report.epoch - self.best_epoch >= self.patience:
+        learned = (report.learned if self.restore_best else None) or Learned(dict)
+        self._best.take({"value": value}, report.epoch, report.step, learned.reached, learned.copy)
+        if report.epoch - self.best_epoch >= self.patience:
             raise StopTraining
 
 
@@ -209,10 +274,39 @@ class CallbackRun(Callback):
         """Called before training, which goes on from a step: a fit may have several phases."""
         self._step, self.stopped = step, False
 
-    def epoch_done(self, epoch: int, step: int, metrics: Mapping[str, float]) -> bool:
+    @property
+    def chooser(self) -> EarlyStopping | None:
+        """The first one that restores the best epoch, those of a fit that contains this one among them."""
+        for one in self._all:
+            found = one.chooser if isinstance(one, CallbackRun) else one
+            if isinstance(found, EarlyStopping) and found.restore_best:
+                return found
+        return None
+
+    def best_of(self, epoch: int, before: Validations | None = None, refused: str = "") -> Validations | None:
+        """Return the record of the best epoch, with weights, for a fit that begins; None where none is to be restored.
+
+        Args:
+            epoch: how many are done.
+            before: what a checkpoint had.
+            refused: what cannot restore it, which is said; "" where it can be.
+        """
+        chooser = self.chooser
+        if chooser is not None and refused:
+            hint = "restore_best=False says that this is known"
+            warnings.warn(f"EarlyStopping: {refused} keep the last epoch, not the best one; {hint}", stacklevel=5)
+            return None
+        return None if chooser is None else chooser.begin(epoch, before)
+
+    def let_go(self) -> None:
+        """Called when the best epoch is restored."""
+        if self.chooser is not None:
+            self.chooser.end()
+
+    def epoch_done(self, epoch: int, step: int, metrics: Mapping[str, float], learned: Learned | None = None) -> bool:
         """Call them after an epoch; return whether training is to end."""
         if self._all:
-            report = TrainingReport(self._model, epoch, step, metrics.get("loss", math.nan), metrics)
+            report = TrainingReport(self._model, epoch, step, metrics.get("loss", math.nan), metrics, learned)
             self._call(self._all, "on_epoch", report)
         return self.stopped
 
@@ -226,7 +320,7 @@ class CallbackRun(Callback):
 
     def on_epoch(self, report: TrainingReport) -> None:
         """Call them as `epoch_done` does."""
-        if self.epoch_done(report.epoch, report.step, report.metrics):
+        if self.epoch_done(report.epoch, report.step, report.metrics, report.learned):
             raise StopTraining
 
     def on_step(self, report: TrainingReport) -> None:

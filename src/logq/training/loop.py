@@ -13,7 +13,7 @@ from logq._progress import Progress
 from logq.processes import LostProcessError
 from logq.tables.notebook_html import TrainingLog
 from logq.training.batch_feed import feed
-from logq.training.callbacks import CallbackRun
+from logq.training.callbacks import CallbackRun, Learned
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
@@ -90,6 +90,7 @@ class Loop(SavedLoop):
     ) -> None:
         self.task, self.config, self.device, self.seeds = task, config, device, seeds
         self.validations = Validations(monitor, config.patience, smaller_is_better=smaller_is_better)
+        self._measured = self.validations  # by the validation part; those of a callback may choose instead
         self.phase = phase or Phase(TimeBudget(config.minutes))
         self.budget = self.phase.budget
         if config.cuda_graphs:
@@ -165,6 +166,10 @@ class Loop(SavedLoop):
         running, task = RunningMean(), self.task
         self._callbacks = callbacks or CallbackRun()
         self._callbacks.begin(self.step)
+        restorable = self.phase.chosen is None and self.device.world.size == 1
+        if self.phase.chosen is None:
+            refused = "" if restorable else "several processes"
+            self.validations = self._callbacks.best_of(self.epoch, self.validations, refused) or self.validations
         if checkpoint is not None and self.device.world.size > 1:
             self._steps.is_due = checkpoint.is_due
         of_step = task.examples / max(1, task.num_batches)
@@ -184,7 +189,8 @@ class Loop(SavedLoop):
                         self._end_epoch(measure, bar, running.first, inspect)
                         self.whole = True
                     if not self._stopped:
-                        asked = self._callbacks.epoch_done(self.epoch, self.step, self.log[-1])
+                        learned = Learned(self._answering_weights, self._reached) if restorable else None
+                        asked = self._callbacks.epoch_done(self.epoch, self.step, self.log[-1], learned)
                         self._stopped = bool(self.device.agreed(int(asked)))
                     self._steps.stop_if_asked()
                     if checkpoint is not None and self.step < self.num_steps:
@@ -197,6 +203,7 @@ class Loop(SavedLoop):
             except LostProcessError as error:
                 raise error.during(f"after step {self.step}") from error
         self._finish()
+        self._callbacks.let_go()
 
     def _run_epoch(
         self,
@@ -316,10 +323,11 @@ class Loop(SavedLoop):
             metrics = dict(self._in_eval(measure))
             # One that is not finite, as of a text with an impossible word, is left out: files hold numbers only.
             entry.update({name: value for name, value in metrics.items() if math.isfinite(value)})
-            monitor = self.validations.monitor
-            metrics[monitor] = self.device.agreed(self.validations.of(metrics))  # so that all processes stop together
+            monitor = self._measured.monitor
+            metrics[monitor] = self.device.agreed(self._measured.of(metrics))  # so that all processes stop together
             bar.advance(0, **{monitor: metrics[monitor]})
-            self.validations.take(metrics, self.epoch, self.step, self._reached, self._answering_weights)
+            if self._measured is self.validations:
+                self.validations.take(metrics, self.epoch, self.step, self._reached, self._answering_weights)
             self.budget.validation_done()
             self._look_at_clock(None)
         epochs = min(max(1, round(self.config.cooldown * self.epoch)), self.config.epochs - self.epoch)

@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor
-
 from logq._arguments import ArgumentError
 
 __all__ = ["Validations"]
@@ -22,7 +20,7 @@ class Validations:
     Attributes:
         best_value: of the metric, with its sign changed where smaller is better; -inf where nothing was best yet.
         best_epoch, best_step, best_reached: when it was best: epochs and steps done, and the part of the schedule.
-        best: the weights of then; empty where nothing was best yet.
+        best: the weights of then, tensors or arrays; empty where nothing was best yet.
         waited: validations since.
 
     Example:
@@ -41,7 +39,7 @@ class Validations:
         self.best_value = -math.inf
         self.best_epoch = self.best_step = self.waited = 0
         self.best_reached = 0.0
-        self.best: dict[str, Tensor] = {}
+        self.best: dict[str, Any] = {}
 
     def of(self, metrics: Mapping[str, float]) -> float:
         """The metric that counts.
@@ -59,7 +57,7 @@ class Validations:
         epoch: int,
         step: int,
         reached: float,
-        weights: Callable[[], dict[str, Tensor]],
+        weights: Callable[[], dict[str, Any]],
     ) -> None:
         """Take in a validation, which was made after so many epochs and steps.
 
@@ -87,7 +85,7 @@ class Validations:
         kept: dict[str, Any] = {name: getattr(self, name) for name in self.POSITION}
         return {**kept, "best_value": self.best_value if self.best else None}
 
-    def restore(self, position: Mapping[str, Any], best: dict[str, Tensor]) -> None:
+    def restore(self, position: Mapping[str, Any], best: dict[str, Any]) -> None:
         """Take over what `position` gave, and the best weights."""
         for name in self.POSITION:
             setattr(self, name, position[name])

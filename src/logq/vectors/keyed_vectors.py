@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -13,7 +13,8 @@ from logq.text.words import check_strings, check_word_counts, index_words
 from logq.vectors.exchange_formats import (
     check_dtype,
 )
-from logq.vectors.mapped_tensor import is_mapped
+from logq.vectors.mapped_tensor import ScaledRows, is_mapped
+from logq.vectors.stored_words import StoredWords
 from logq.vectors.subwords import Subwords
 from logq.vectors.vector_arguments import Vectors, check_vectors, read_only, to_array
 from logq.vectors.word_files import WordFiles
@@ -50,7 +51,8 @@ class KeyedVectors(WordFiles):
         index_to_key: the words, a list.
         key_to_index: the index of each word, a dict.
         vectors: (V, D) float32 or float16, read-only. For torch take `to_tensor` or `embedding`: torch.from_numpy
-            shares the memory, and would write there.
+            shares the memory, and would write there. Those of a mapped file of int8 are made float32 when this is
+            asked for, and not for answers.
         counts: (V,) int64, or None.
         subwords: as given, or None.
         info: how the vectors were made, a dict that `save` writes too.
@@ -77,13 +79,16 @@ class KeyedVectors(WordFiles):
         dtype: DTypeLike = np.float32,
         subwords: Subwords | None = None,
     ) -> None:
-        self.index_to_key = check_strings("keys", keys)
-        self.key_to_index = index_words("keys", self.index_to_key)
-        self.vectors = check_vectors(vectors, self.index_to_key, copy=copy, dtype=check_dtype(dtype))
-        self.counts = None if counts is None else check_word_counts(counts, self.index_to_key, minimum=0)
-        if subwords is not None and subwords.vectors.shape[1] != self.vectors.shape[1]:
+        if isinstance(keys, StoredWords):
+            self._stored = keys
+        else:
+            self.index_to_key = check_strings("keys", keys)
+            self.key_to_index = index_words("keys", self.index_to_key)
+        self._table = check_vectors(vectors, self._words, copy=copy, dtype=check_dtype(dtype))
+        self.counts = None if counts is None else check_word_counts(counts, self._words, minimum=0)
+        if subwords is not None and subwords.vectors.shape[1] != self.vector_size:
             got = Verbatim(f"{subwords.vectors.shape[1]}")
-            raise ArgumentError("subwords", f"vectors of {self.vectors.shape[1]} dimensions", got)
+            raise ArgumentError("subwords", f"vectors of {self.vector_size} dimensions", got)
         self.subwords = subwords
         self.info: dict[str, Any] = {}
 
@@ -104,7 +109,9 @@ class KeyedVectors(WordFiles):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.vectors = read_only(self.vectors)  # a copy of a read-only array can be written
+        if isinstance(self._table, np.ndarray):
+            self._table = read_only(self._table)  # a copy of a read-only array can be written
+        vars(self).pop("vectors", None)
 
     def add_vectors(
         self,
@@ -245,13 +252,17 @@ class KeyedVectors(WordFiles):
     def _from_file(
         cls,
         path: str | os.PathLike[str],
-        words: list[str],
-        vectors: Vectors,
+        words: Sequence[str],
+        vectors: Vectors | ScaledRows,
         counts: NDArray[np.int64] | None,
         subwords: Subwords | None = None,
+        lengths: NDArray[np.float64] | None = None,
     ) -> "KeyedVectors":
         try:
-            table = vectors if is_mapped(vectors) else read_only(vectors)
-            return cls(words, table, counts, copy=False, dtype=vectors.dtype, subwords=subwords)
+            table = vectors if is_mapped(vectors) else read_only(cast("Vectors", vectors))
+            made = cls(words, cast("Any", table), counts, copy=False, dtype=vectors.dtype, subwords=subwords)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        if lengths is not None:
+            made._norms = lengths
+        return made

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from logq._files import DamagedFileError
 from logq._model_file import read_tensors
 
-__all__ = ["is_mapped", "map_tensor"]
+__all__ = ["ScaledRows", "is_mapped", "map_tensor"]
 
-_DTYPES = {"F32": "<f4", "F16": "<f2"}
+_DTYPES = {"F32": "<f4", "F16": "<f2", "I8": "i1"}
 
 
 def map_tensor(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
@@ -20,7 +20,7 @@ def map_tensor(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
 
     Args:
         path: the file.
-        name: of the table, of float32 or float16.
+        name: of the table, of float32, float16 or int8.
 
     Raises:
         OSError: the file cannot be read.
@@ -42,15 +42,55 @@ def map_tensor(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
         length = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(length)).get(name)
     if entry is None or entry["dtype"] not in _DTYPES:
-        raise DamagedFileError(f"{place}: expected a tensor {name!r} of float32 or float16")
+        raise DamagedFileError(f"{place}: expected a tensor {name!r} of float32, float16 or int8")
     return np.memmap(place, _DTYPES[entry["dtype"]], "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
 
 
-def is_mapped(array: NDArray[Any]) -> bool:
-    """Whether an array lies in a file that is mapped.
+class ScaledRows:
+    """A table of float32 whose rows are kept as int8, each with its scale: row = steps * scale.
+
+    A slice of rows is a view, of which `np.asarray` makes numbers; one row, and rows that are listed, are arrays.
+
+    Args:
+        steps: (V, D) int8; it may be mapped.
+        scales: (V,) float32.
+
+    Example:
+        >>> rows = ScaledRows(np.array([[1, 2], [3, 4]], np.int8), np.array([1, 0.5], np.float32))
+        >>> rows[1], np.asarray(rows[:1]), rows.shape
+        (array([1.5, 2. ], dtype=float32), array([[1., 2.]], dtype=float32), (2, 2))
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __init__(self, steps: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
+        self._steps = steps
+        self._scales = scales
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(V, D)."""
+        return self._steps.shape
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, rows: Any) -> Any:
+        part = ScaledRows(self._steps[rows], self._scales[rows])
+        return part if isinstance(rows, slice) else np.asarray(part)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        made = self._steps.astype(np.float32)
+        made *= self._scales[..., None]
+        return made if dtype is None else made.astype(dtype, copy=False)
+
+
+def is_mapped(array: Any) -> bool:
+    """Whether an array, or ScaledRows, lies in a file that is mapped.
 
     Example:
         >>> is_mapped(np.zeros(2))
         False
     """
-    return isinstance(array, np.memmap)
+    return isinstance(array, np.memmap | ScaledRows)

@@ -8,6 +8,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from logq.vectors.mapped_tensor import ScaledRows
+
 __all__ = ["EPSILON", "UnknownWord", "cosine_products", "cosines", "highest", "norms", "unit"]
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -15,8 +17,7 @@ Floats: TypeAlias = NDArray[np.float32]
 EPSILON: Final = 0.001
 """Keeps 3CosMul from dividing by zero, as in the paper; gensim adds a millionth."""
 
-_NUMBERS = 1 << 20  # converted to float64 at a time, so that no second table is allocated
-_IN_CACHE = 1 << 16  # where each is looked at twice
+_IN_CACHE = 1 << 16  # numbers that are converted at a time, where each is looked at twice
 _COMPARED = 20_000  # words compared letter by letter; a million would take seconds
 _SUGGESTIONS = 5
 
@@ -71,7 +72,7 @@ def _restore(word: str, num_known: int, suggestions: list[str]) -> UnknownWord:
 
 
 def norms(
-    vectors: NDArray[Any],  # (V, D) of floats
+    vectors: NDArray[Any] | ScaledRows,  # (V, D) of floats
 ) -> NDArray[np.float64]:
     """Return the Euclidean length of each row, (V,) float64, in which no square of a float32 overflows or vanishes.
 
@@ -82,7 +83,7 @@ def norms(
     lengths = np.empty(len(vectors))
     rows = max(1, _IN_CACHE // max(1, vectors.shape[1]))
     for start in range(0, len(vectors), rows):
-        part = vectors[start : start + rows].astype(np.float64)
+        part = np.asarray(vectors[start : start + rows], np.float64)
         lengths[start : start + rows] = np.einsum("vd,vd->v", part, part)
     return np.sqrt(lengths, out=lengths)
 
@@ -105,11 +106,13 @@ def unit(
 
 
 def cosines(
-    vectors: NDArray[Any],  # (V, D) of floats
+    vectors: NDArray[Any] | ScaledRows,  # (V, D) of floats
     lengths: NDArray[np.float64],  # (V,) as `norms` gives them
     direction: NDArray[np.float64],  # (D,) of length 1
 ) -> Floats:
     """Return the cosine between a direction and each row, (V,) float32; 0 where a row is zero.
+
+    NaN where a row is not finite, whatever its length is said to be; no other number is.
 
     Example:
         >>> table = np.array([[2, 0], [0, 0], [-1, -1]], dtype=np.float32)
@@ -118,27 +121,31 @@ def cosines(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         dots = _products(vectors, direction.astype(np.float32))
-    # Single precision is fast and accurate enough, except for rows near the ends of its range, which are repeated.
-    extreme = (lengths > 1e37) | (lengths < 1e-25)
-    if extreme.any():
-        dots = dots.astype(np.float64)
-        dots[extreme] = vectors[extreme].astype(np.float64) @ direction
+        # Single precision is fast and accurate enough, except for rows near the ends of its range, which are repeated.
+        extreme = (lengths > 1e37) | (lengths < 1e-25)
+        if extreme.any():
+            dots = dots.astype(np.float64)
+            dots[extreme] = vectors[extreme].astype(np.float64) @ direction
     values = np.divide(dots, lengths, out=np.zeros(len(vectors)), where=lengths > 0)
-    return np.clip(values, -1, 1).astype(np.float32)
+    np.clip(values, -1, 1, out=values)
+    finite = np.isfinite(dots)
+    if not finite.all():
+        values[~finite] = np.nan
+    return values.astype(np.float32)
 
 
-def _products(vectors: NDArray[Any], direction: Floats) -> Floats:
-    if vectors.dtype == np.float32:
+def _products(vectors: NDArray[Any] | ScaledRows, direction: Floats) -> Floats:
+    if isinstance(vectors, np.ndarray) and vectors.dtype == np.float32:
         return vectors @ direction
     dots = np.empty(len(vectors), np.float32)
-    rows = max(1, _NUMBERS // max(1, vectors.shape[1]))  # at a time, so that no second table is allocated
+    rows = max(1, _IN_CACHE // max(1, vectors.shape[1]))  # at a time, so that no second table is allocated
     for start in range(0, len(vectors), rows):
-        dots[start : start + rows] = vectors[start : start + rows].astype(np.float32) @ direction
+        dots[start : start + rows] = np.asarray(vectors[start : start + rows], np.float32) @ direction
     return dots
 
 
 def cosine_products(
-    vectors: NDArray[Any],  # (V, D) of floats
+    vectors: NDArray[Any] | ScaledRows,  # (V, D) of floats
     lengths: NDArray[np.float64],  # (V,) as `norms` gives them
     positive: Sequence[NDArray[np.float64]],  # (D,) each, of length 1
     negative: Sequence[NDArray[np.float64]],  # (D,) each, of length 1

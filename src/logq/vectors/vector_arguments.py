@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int, is_tensor, shown
-from logq.vectors.mapped_tensor import is_mapped
+from logq.vectors.mapped_tensor import ScaledRows, is_mapped
 
 __all__ = [
     "Vectors",
@@ -87,7 +87,7 @@ def to_array(name: str, values: Any) -> NDArray[Any]:
     return array
 
 
-def check_vectors(vectors: Any, keys: Sequence[str], *, copy: bool, dtype: DTypeLike) -> Vectors:
+def check_vectors(vectors: Any, keys: Sequence[str], *, copy: bool, dtype: DTypeLike) -> Vectors | ScaledRows:
     """Return the vectors of words as a table (V, D) that cannot be written to.
 
     Raises:
@@ -131,7 +131,7 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def check_rows(
-    vectors: Vectors,  # (V, D)
+    vectors: Vectors | ScaledRows,  # (V, D)
     lengths: NDArray[np.float64],  # (V,)
     rows: Sequence[int],
 ) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import stat
 from collections.abc import Collection, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +15,22 @@ from logq._files import atomic_write
 from logq._model_file import FILE as MODEL_FILE
 from logq._model_file import read_kind, read_metadata, read_tensors, write_tensors
 from logq.text.character_ngrams import CharacterNgrams
-from logq.vectors.mapped_tensor import map_tensor
+from logq.vectors.mapped_tensor import ScaledRows, map_tensor
+from logq.vectors.nearest_words import norms
+from logq.vectors.stored_words import StoredWords
 from logq.vectors.subwords import Subwords
+from logq.vectors.vector_arguments import Vectors
 
-__all__ = ["FILE", "MODEL_FILE", "SUMMARY", "StoredVectors", "is_safetensors", "read_safetensors", "write_safetensors"]
+__all__ = [
+    "FILE",
+    "MODEL_FILE",
+    "SUMMARY",
+    "StoredVectors",
+    "is_ours",
+    "is_safetensors",
+    "read_safetensors",
+    "write_safetensors",
+]
 
 FILE = "vectors.safetensors"
 SUMMARY = "vectors.json"
@@ -43,16 +54,18 @@ class StoredVectors(NamedTuple):
     """What a file holds.
 
     Args:
-        words: V.
+        words: V; as they lie in the file if it is mapped.
         vectors: (V, D).
         counts: (V,), or None.
         subwords: the vectors of character n-grams, or None.
+        lengths: (V,) of the vectors, as `norms` gives them; None for files of older versions and whole models.
     """
 
-    words: list[str]
-    vectors: NDArray[np.float32]
+    words: Sequence[str]
+    vectors: Vectors | ScaledRows
     counts: NDArray[np.int64] | None
     subwords: Subwords | None
+    lengths: NDArray[np.float64] | None
 
 
 def write_safetensors(
@@ -93,8 +106,10 @@ def write_safetensors(
     encoded = [_encode(word) for word in words]
     offsets = np.zeros(len(words) + 1, dtype=np.int64)
     np.cumsum([len(word) for word in encoded], out=offsets[1:])
+    stored = _stored(vectors, dtype)
     tensors: dict[str, NDArray[Any]] = {
-        **_stored(vectors, dtype),
+        **stored,
+        "lengths": norms(ScaledRows(stored["vectors"], stored["scales"]) if "scales" in stored else stored["vectors"]),
         "words": np.frombuffer(b"".join(encoded), dtype=np.uint8),
         "word_offsets": offsets,
     }
@@ -133,6 +148,16 @@ def _stored(vectors: NDArray[np.float32] | NDArray[np.float16], dtype: str | Non
     return {"vectors": steps, "scales": scales}
 
 
+def is_ours(path: str | os.PathLike[str]) -> bool:
+    """Whether `save` wrote what is there, a folder or a file, which can be mapped.
+
+    Example:
+        >>> is_ours("vectors.safetensors"), is_ours("-")
+        (True, False)
+    """
+    return os.path.isdir(path) or is_safetensors(path)
+
+
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
     """Whether a file is named .safetensors, or begins as such files do.
 
@@ -156,7 +181,7 @@ def read_safetensors(path: str | os.PathLike[str], *, check: bool = True, mmap: 
     Args:
         path: the file `vectors.safetensors`, or `model.safetensors`, under any name.
         check: compare the digests in the file, at about the speed of a copy.
-        mmap: leave the vectors where they are, a read-only map of the file.
+        mmap: leave the vectors where they are, a read-only map of the file, and make no strings of the words.
 
     Raises:
         OSError: the file cannot be read.
@@ -169,29 +194,30 @@ def read_safetensors(path: str | os.PathLike[str], *, check: bool = True, mmap: 
     if not kind and "logq" in metadata and read_kind(name, format=_MODEL):
         if json.loads(metadata["logq"])["info"]["settings"].get("subwords"):
             raise ValueError(f"{name}: words of this model consist of n-grams; take the vectors of logq.load(folder)")
-        tensors = _read(name, _OF_MODEL, "learned/vectors", check=check, mmap=mmap)
-        return _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()})
+        tensors = _read(name, _OF_MODEL, ("learned/vectors",), check=check, mmap=mmap)
+        return _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()}, mmap=mmap)
     if kind != _FORMAT:
         raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
     if version != _VERSION:
         raise ValueError(
             f"{name}: expected version {_VERSION} of the format, got {version!r}; a newer logq can read it"
         )
-    names = ("vectors", "scales", "words", "word_offsets", "counts", *_NGRAMS)
-    return _unpack(name, _read(name, names, "vectors", check=check, mmap=mmap))
+    names = ("vectors", "scales", "lengths", "words", "word_offsets", "counts", *_NGRAMS)
+    return _unpack(name, _read(name, names, ("vectors", "ngram_vectors"), check=check, mmap=mmap), mmap=mmap)
 
 
-def _read(name: str, names: Collection[str], table: str, *, check: bool, mmap: bool) -> dict[str, NDArray[Any]]:
-    """The tensors of these names, of which the table may be mapped."""
+def _read(
+    name: str, names: Collection[str], tables: Sequence[str], *, check: bool, mmap: bool
+) -> dict[str, NDArray[Any]]:
+    """The tensors of these names, of which the tables may be mapped: the first, and others that there are."""
     if not mmap:
         return read_tensors(name, check=check, only=names)
-    tensors = read_tensors(name, check=check, only=[each for each in names if each != table])
-    if "scales" in tensors:
-        raise ArgumentError("mmap", "False for vectors that are stored as int8", True)
-    return {**tensors, table: map_tensor(name, table)}
+    tensors = read_tensors(name, check=check, only=[each for each in names if each not in tables])
+    mapped = [tables[0], *(tables[1:] if "ngram_kinds" in tensors else ())]
+    return {**tensors, **{table: map_tensor(name, table) for table in mapped}}
 
 
-def _unpack(name: str, tensors: dict[str, NDArray[Any]]) -> StoredVectors:
+def _unpack(name: str, tensors: dict[str, NDArray[Any]], *, mmap: bool) -> StoredVectors:
     half = "vectors" in tensors and tensors["vectors"].dtype == np.float16
     kind = np.int8 if "scales" in tensors else np.float16 if half else np.float32
     expected: dict[str, tuple[Any, int]] = {
@@ -203,25 +229,24 @@ def _unpack(name: str, tensors: dict[str, NDArray[Any]]) -> StoredVectors:
         expected["scales"] = (np.float32, 1)
     if "counts" in tensors:
         expected["counts"] = (np.int64, 1)
+    if "lengths" in tensors:
+        expected["lengths"] = (np.float64, 1)
     for key, (dtype, dimensions) in expected.items():
         if key not in tensors or tensors[key].dtype != dtype or tensors[key].ndim != dimensions:
             raise ValueError(f"{name}: expected a tensor {key!r}, {np.dtype(dtype)} with {dimensions} dimension(s)")
-    vectors, joined, offsets = tensors["vectors"], tensors["words"].tobytes(), tensors["word_offsets"]
-    scales = tensors.get("scales")
-    counts = tensors.get("counts")
+    vectors, joined, offsets = tensors["vectors"], tensors["words"], tensors["word_offsets"]
+    of_rows = [tensors[key] for key in ("scales", "counts", "lengths") if key in tensors]
     fits = len(offsets) == len(vectors) + 1 and offsets[0] == 0 and offsets[-1] == len(joined)
-    fits = fits and (scales is None or len(scales) == len(vectors))
-    if not fits or (np.diff(offsets) < 0).any() or (counts is not None and len(counts) != len(vectors)):
+    if not fits or (np.diff(offsets) < 0).any() or any(len(each) != len(vectors) for each in of_rows):
         raise ValueError(f"{name}: the file is damaged, its tensors do not fit together")
-    bounds: list[int] = offsets.tolist()
-    try:
-        words = [joined[start:end].decode("utf-8") for start, end in pairwise(bounds)]
-    except UnicodeDecodeError:
-        raise ValueError(f"{name}: the file is damaged, a word in it is not UTF-8") from None
-    if scales is not None:
-        vectors = vectors.astype(np.float32)
-        vectors *= scales[:, None]
-    return StoredVectors(words, vectors, counts, _unpack_subwords(name, tensors))
+    lengths, scales = tensors.get("lengths"), tensors.get("scales")
+    if lengths is not None and not (np.isfinite(lengths) & (lengths >= 0)).all():
+        raise ValueError(f"{name}: the file is damaged, a vector in it has no length")
+    words: Sequence[str] = StoredWords(name, joined, offsets)
+    table: Vectors | ScaledRows = vectors if scales is None else ScaledRows(vectors, scales)
+    if not mmap:
+        words, table = list(words), np.asarray(table)
+    return StoredVectors(words, table, tensors.get("counts"), _unpack_subwords(name, tensors), lengths)
 
 
 def _unpack_subwords(name: str, tensors: dict[str, NDArray[Any]]) -> Subwords | None:

@@ -11,7 +11,7 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
 from logq.text.words import check_strings
 from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.nearest_words import cosines, norms, unit
-from logq.vectors.vector_arguments import check_rows, listed_terms
+from logq.vectors.vector_arguments import listed_terms
 from logq.vectors.word_table import WordTable
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class WordComparisons(WordTable):
             UnknownWord: one of them has no vector.
         """
         first, second = (unit(self._of_word(word)) for word in (a, b))
-        check_rows(self.vectors, self._norms, self._rows_of((a, b)))
+        self._check_rows(self._rows_of((a, b)))
         return float(np.clip(first @ second, -1, 1))
 
     @with_gensim_arguments(**_PAIR)
@@ -52,14 +52,16 @@ class WordComparisons(WordTable):
             return 1 - cosines(vectors, norms(vectors), direction)
         rows = [self._index(word) for word in words]
         others = rows or slice(None)
-        check_rows(self.vectors, self._norms, rows or range(len(self.index_to_key)))
-        return 1 - cosines(self.vectors[others], self._norms[others], direction)
+        self._check_rows(rows or range(len(self)))
+        found = cosines(self._table[others], self._norms[others], direction)
+        self._check_finite(found, np.array(rows) if rows else slice(None))
+        return 1 - found
 
     def closer_than(self, key1: str, key2: str) -> list[str]:
         """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
         self._of_word(key1)  # a word
         far, itself, distances = self._index(key2), self._rows_of([key1]), self.distances(key1)
-        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i not in itself]
+        return [self._word(i) for i in (distances < distances[far]).nonzero()[0] if i not in itself]
 
     def rank(self, key1: str, key2: str) -> int:
         """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""
@@ -155,7 +157,7 @@ class WordComparisons(WordTable):
                 vector = self._check_vector("keys", key)
             total += factor * vector
             weight += abs(factor)
-        check_rows(self.vectors, self._norms, rows)
+        self._check_rows(rows)
         if weight == 0:
             raise ArgumentError("keys", "at least one word with a vector", Verbatim(f"none of {len(listed)}"))
         mean = total / weight

@@ -2,9 +2,9 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,6 +15,7 @@ from logq.vectors import vector_files
 from logq.vectors.exchange_formats import Duplicates, Errors, ReadingOptions, read_vectors, write_word2vec_format
 from logq.vectors.fasttext_files import is_fasttext, read_fasttext, write_fasttext
 from logq.vectors.gensim_names import with_gensim_arguments
+from logq.vectors.mapped_tensor import ScaledRows
 from logq.vectors.subwords import Subwords
 from logq.vectors.vector_arguments import Vectors
 from logq.vectors.word_queries import WordQueries
@@ -41,10 +42,11 @@ class WordFiles(WordQueries):
     def _from_file(
         cls,
         path: str | os.PathLike[str],
-        words: list[str],
-        vectors: Vectors,
+        words: Sequence[str],
+        vectors: Vectors | ScaledRows,
         counts: NDArray[np.int64] | None,
         subwords: Subwords | None = None,
+        lengths: NDArray[np.float64] | None = None,
     ) -> Self:
         """Make one of what a file held, whose errors name the file."""
 
@@ -112,10 +114,10 @@ class WordFiles(WordQueries):
                 U+FFFD, "ignore" leaves them out. word2vec.c cuts long words inside of characters.
             duplicates: what to do with words that come again: "error", or keep the "first" or the "last" vector.
             check: compare the digests in a file that `save` wrote, at about the speed of a copy.
-            mmap: read words only, and leave the vectors in a file that `save` wrote: they are read when they are asked
-                for, and processes share them. The digest of the vectors is not compared then, and a number that is not
-                finite is found by the first question. The file must not be written to; `save` replaces it, which leaves
-                what is open as it was.
+            mmap: leave the vectors in a file that `save` wrote, and the words as they lie there: they are read when
+                they are asked for, and processes share the vectors. The digest of the vectors is not compared then: a
+                number that is not finite, and words that are there twice, are found when a question comes upon them.
+                The file must not be written to; `save` replaces it, which leaves what is open as it was.
 
         Raises:
             OSError: there is no such file, or it cannot be read.
@@ -139,17 +141,19 @@ class WordFiles(WordQueries):
                 model = read_fasttext(target, **options._asdict())
                 return cls._from_file(target, model.words, model.vectors, model.counts, model.subwords)
             return cls._from_file(target, *read_vectors(target, options), None)
-        words, vectors, counts, subwords = vector_files.read_safetensors(target, check=check, mmap=mmap)
+        words, vectors, counts, subwords, lengths = vector_files.read_safetensors(target, check=check, mmap=mmap)
         if mmap and dtype is not None and vectors.dtype != options.dtype:
             raise ArgumentError("dtype", f"{vectors.dtype} or None, as the mapped file has it", Verbatim(options.dtype))
+        vectors = vectors[:limit]
         if dtype is not None and vectors.dtype != options.dtype:
-            vectors = vectors[:limit].astype(options.dtype)
+            vectors, lengths = cast("Vectors", np.asarray(vectors, options.dtype)), None
             if subwords is not None:
                 subwords = Subwords(subwords.ngrams, subwords.vectors.astype(options.dtype), subwords.buckets)
         elif limit is not None and not mmap:
-            vectors = vectors[:limit].copy()  # so that the others are not kept in memory
+            vectors = cast("Vectors", np.array(vectors))  # so that the others are not kept in memory
         counts = None if counts is None else counts[:limit]
-        return cls._from_file(target, words[:limit], vectors[:limit], counts, subwords)
+        lengths = None if lengths is None else lengths[:limit]
+        return cls._from_file(target, words[:limit], vectors, counts, subwords, lengths)
 
     def save_fasttext(self, path: str | os.PathLike[str]) -> None:
         """Write a model that fastText and gensim read, .bin, with these vectors and those of n-grams, to 1e-6.

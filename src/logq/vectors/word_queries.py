@@ -10,7 +10,7 @@ from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.text.words import check_strings
 from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.nearest_words import cosine_products, cosines, highest, unit
-from logq.vectors.vector_arguments import check_rows, check_topn, check_weight, listed_terms
+from logq.vectors.vector_arguments import check_topn, check_weight, listed_terms
 from logq.vectors.word_comparisons import WordComparisons
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class WordQueries(WordComparisons):
         above = [unit(self._vector("positive", term)) for term in near]
         below = [unit(self._vector("negative", term)) for term in far]
         rows = self._rows(restrict_vocab, among)
-        values = cosine_products(self.vectors[rows], self._norms[rows], above, below)
+        values = cosine_products(self._table[rows], self._norms[rows], above, below)
         return self._best(values, topn, excluded, rows)
 
     def _rows(self, restrict_vocab: int | None, among: "Among | None") -> slice | NDArray[np.int64]:
@@ -284,7 +284,7 @@ class WordQueries(WordComparisons):
     ) -> "Nearest | Floats":
         if index is not None:
             rows = self._found_by(index, unit(vector), topn, excluded, rows)
-        return self._best(cosines(self.vectors[rows], self._norms[rows], unit(vector)), topn, excluded, rows)
+        return self._best(cosines(self._table[rows], self._norms[rows], unit(vector)), topn, excluded, rows)
 
     def _found_by(
         self,
@@ -311,8 +311,9 @@ class WordQueries(WordComparisons):
         self, values: Floats, topn: int | None, excluded: list[int], rows: slice | NDArray[np.int64]
     ) -> "Nearest | Floats":
         checked = check_topn(topn)
+        self._check_finite(values, rows)
         if checked is None:
-            check_rows(self.vectors, self._norms, excluded)
+            self._check_rows(excluded)
             return values
         if isinstance(rows, slice):
             best = highest(values, checked, [row for row in excluded if row < len(values)])
@@ -320,5 +321,5 @@ class WordQueries(WordComparisons):
         else:
             best = highest(values, checked, np.flatnonzero(np.isin(rows, excluded)).tolist())
             places = rows[best].tolist()
-        check_rows(self.vectors, self._norms, [*excluded, *places])
-        return [(self.index_to_key[row], float(values[at])) for row, at in zip(places, best, strict=True)]
+        self._check_rows([*excluded, *places])
+        return [(self._word(row), float(values[at])) for row, at in zip(places, best, strict=True)]

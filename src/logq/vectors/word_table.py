@@ -1,6 +1,6 @@
 """WordTable: words with their vectors, looked up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, cast
@@ -9,13 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
-from logq.text.words import check_strings
+from logq._files import DamagedFileError
+from logq.text.words import check_strings, index_words
 from logq.vectors.gensim_names import WithGensimNames
+from logq.vectors.mapped_tensor import ScaledRows
 from logq.vectors.nearest_words import UnknownWord, norms, unit
+from logq.vectors.stored_words import StoredWords
 from logq.vectors.subwords import Subwords
-from logq.vectors.vector_arguments import Vectors, check_rows, to_array
+from logq.vectors.vector_arguments import Vectors, check_rows, read_only, to_array
 
 __all__ = ["WordTable"]
+
+_SOUGHT = 100  # words that are looked for among stored ones, before all get an index, which takes as long
 
 
 class WordTable(WithGensimNames):
@@ -23,7 +28,6 @@ class WordTable(WithGensimNames):
 
     gensim_hints = MappingProxyType(
         {
-            "get_index": "take key_to_index[word], or key_to_index.get(word, default)",
             "has_index_for": "write: word in vectors",
             "word_vec": "take get_vector(word)",
             "words_closer_than": "it is called closer_than",
@@ -51,32 +55,70 @@ class WordTable(WithGensimNames):
         }
     )
 
-    index_to_key: list[str]
-    key_to_index: dict[str, int]
-    vectors: Vectors
     subwords: Subwords | None
+    _table: Vectors | ScaledRows
+    _stored: StoredWords | None = None
+    _sought = 0  # words that were looked for among those that are stored
+
+    @cached_property
+    def index_to_key(self) -> list[str]:
+        """The words; of a mapped file they are read when all are asked for."""
+        assert self._stored is not None  # otherwise they were given
+        return list(self._stored)
+
+    @cached_property
+    def key_to_index(self) -> dict[str, int]:
+        """The index of each word; of a mapped file it is made when all are asked for, or many were looked for."""
+        try:
+            return index_words("keys", self.index_to_key)
+        except ArgumentError as error:
+            raise DamagedFileError(f"{self._place}: {error}") from None
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """(V, D) float32 or float16, read-only."""
+        table = self._table
+        return read_only(np.asarray(table)) if isinstance(table, ScaledRows) else table
 
     @cached_property
     def _norms(self) -> NDArray[np.float64]:
-        """The length of each vector, by one look at all of them when it is first needed."""
-        lengths = norms(self.vectors)
-        if not np.isfinite(lengths).all():  # of a mapped table, which nobody has looked at before
-            word = self.index_to_key[int((~np.isfinite(lengths)).argmax())]
-            place = getattr(self.vectors, "filename", "vectors")
-            raise ValueError(f"{place}: expected finite numbers for {word!r}")
+        """The length of each vector, by one look at all of them when it is first needed, if the file has none."""
+        lengths = norms(self._table)
+        self._check_finite(lengths, slice(None))
         return lengths
+
+    def _check_finite(self, values: NDArray[np.floating], rows: slice | NDArray[np.int64]) -> None:
+        """Check what was computed of these rows of a table that may be mapped, and was not looked at before."""
+        finite = np.isfinite(values)
+        if not finite.all():
+            word = self._word(int(np.arange(len(self))[rows][~finite][0]))
+            raise ValueError(f"{self._place}: expected finite numbers for {word!r}")
+
+    def _check_rows(self, rows: Sequence[int]) -> None:
+        try:
+            check_rows(self._table, self._norms, rows)
+        except RuntimeError:
+            if self._stored is None:
+                raise
+            raise DamagedFileError(
+                f"{self._place}: the file was changed or is damaged, vectors in it do not have their lengths"
+            ) from None
+
+    @property
+    def _place(self) -> str:
+        return "vectors" if self._stored is None else self._stored.path
 
     @property
     def vector_size(self) -> int:
         """D, the number of dimensions."""
-        return int(self.vectors.shape[1])
+        return int(self._table.shape[1])
 
     def __len__(self) -> int:
-        return len(self.index_to_key)
+        return len(self._table)
 
     def __contains__(self, key: object) -> bool:
         """Whether a word has a vector, be it by its n-grams; those with a vector of their own are in key_to_index."""
-        return key in self.key_to_index or (isinstance(key, str) and self._by_ngrams(key) is not None)
+        return self._row(key) is not None or (isinstance(key, str) and self._by_ngrams(key) is not None)
 
     def __getitem__(self, key: str | Iterable[str]) -> Vectors:
         """Return the vector (D,) of a word, or those (n, D) of a list of n words."""
@@ -85,9 +127,9 @@ class WordTable(WithGensimNames):
         if not isinstance(key, Iterable):
             raise ArgumentTypeError("key", "a word or a list of words", key)
         words = list(key)
-        if self.subwords is not None and not all(word in self.key_to_index for word in words):
+        if self.subwords is not None and not all(self._row(word) is not None for word in words):
             return cast("Vectors", np.stack([self._of_word(word) for word in words]))
-        return self.vectors[np.array([self._index(word) for word in words], dtype=np.int64)]
+        return self._table[np.array([self._index(word) for word in words], dtype=np.int64)]
 
     def get_vector(self, key: str, norm: bool = False) -> Vectors:
         """Return the vector (D,) of a word, scaled to length 1 if `norm` (a zero vector stays zero).
@@ -98,34 +140,66 @@ class WordTable(WithGensimNames):
         vector = self._of_word(key)
         return unit(vector).astype(np.float32) if norm else vector
 
+    def get_index(self, key: str, default: int | None = None) -> int:
+        """Return the index of a word, or `default` where it has none and that is given: one look at a mapped file.
+
+        Raises:
+            UnknownWord: the word has no vector of its own, and there is no default.
+
+        Example:
+            >>> from logq import KeyedVectors
+            >>> kv = KeyedVectors(["cat", "dog"], [[1.0], [2.0]])
+            >>> kv.get_index("dog"), kv.get_index("cow", -1)
+            (1, -1)
+        """
+        if default is None:
+            return self._index(key)
+        row = self._row(key)
+        return default if row is None else row
+
     def _index(self, key: Any) -> int:
         if not isinstance(key, str):
             raise ArgumentTypeError("key", "a word", Verbatim(f"{key!r} ({type(key).__name__})"))
-        index = self.key_to_index.get(key)
+        index = self._row(key)
         if index is None:
-            raise UnknownWord(key, self.index_to_key)
+            raise UnknownWord(key, self._words)
         return index
+
+    def _row(self, key: Any) -> int | None:
+        """The row of a word, None if it has none."""
+        if self._stored is None or "key_to_index" in vars(self) or not isinstance(key, str):
+            return self.key_to_index.get(key)
+        self._sought += 1
+        return self._stored.find(key) if self._sought <= _SOUGHT else self.key_to_index.get(key)
+
+    def _word(self, row: int) -> str:
+        return self._words[row]
+
+    @property
+    def _words(self) -> Sequence[str]:
+        return self.index_to_key if self._stored is None or "index_to_key" in vars(self) else self._stored
 
     def _vector(self, name: str, term: Any) -> NDArray[Any]:
         if not isinstance(term, str):
             return self._check_vector(name, term)
-        check_rows(self.vectors, self._norms, self._rows_of([term]))
+        self._check_rows(self._rows_of([term]))
         return self._of_word(term)
 
     def _of_word(self, key: Any) -> Vectors:
         """The vector (D,) of a word, by its n-grams if it is not known."""
-        if isinstance(key, str) and key not in self.key_to_index:
+        row = self._row(key) if isinstance(key, str) else None
+        if row is None and isinstance(key, str):
             composed = self._by_ngrams(key)
             if composed is not None:
                 return composed
-        return self.vectors[self._index(key)]
+        return self._table[self._index(key) if row is None else row]
 
     def _by_ngrams(self, word: str) -> NDArray[np.float32] | None:
         return None if self.subwords is None else self.subwords.vector(word)
 
     def _rows_of(self, words: Iterable[str]) -> list[int]:
         """The rows of words that have one."""
-        return [self.key_to_index[word] for word in words if word in self.key_to_index]
+        return [row for row in map(self._row, words) if row is not None]
 
     def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
         array = to_array(name, vector).astype(np.float64)
@@ -137,7 +211,7 @@ class WordTable(WithGensimNames):
         """The words that have a vector, and those that have none."""
         listed = check_strings(name, words)
         known = [word for word in listed if word in self]
-        check_rows(self.vectors, self._norms, self._rows_of(known))
+        self._check_rows(self._rows_of(known))
         if not known:
             got = f"{shown(listed[0])}, which has none" if listed else "none"
             raise ArgumentError(name, "at least one word with a vector", Verbatim(got))

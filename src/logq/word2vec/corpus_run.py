@@ -12,6 +12,7 @@ from logq.training.checkpoint import RunCheckpoint, RunState
 from logq.training.estimator import prefixed, with_prefix
 from logq.training.interrupts import uninterrupted
 from logq.training.running_mean import DivergedError, RunningMean
+from logq.training.validations import Validations
 from logq.word2vec.engines import AROUND, Engine, Position, Span
 from logq.word2vec.kernel import Losses
 
@@ -42,6 +43,7 @@ class CorpusRun:
         epoch: the current one, from 0.
         entry: of the corpus that comes next.
         pairs, loss_sum, loss_pairs: of this epoch so far, see Losses.
+        best: the best epoch, where a callback restores it in the end; None where none does.
         every: how many words a span has at most where somebody asks for the loss within epochs; 0 where nobody does.
 
     Example:
@@ -62,6 +64,7 @@ class CorpusRun:
         self.part = range(corpus.num_ids) if part is None else part
         self.engine = engine
         self.every = 0
+        self.best: Validations | None = None
         engine.loss_every = 1 if corpus.num_words <= MEASURED_WHOLE else 64
         self.epochs = epochs
         self.lr = lr
@@ -93,9 +96,11 @@ class CorpusRun:
         self._take_in(self.engine.finish())
         check_finite(self.engine, self.lr)
         position = {name: getattr(self, name) for name in ("epoch", "entry", "pairs", "loss_sum", "loss_pairs")}
-        return RunState(
-            self.seed, position, {"vectors": self.engine.vectors, **prefixed("engine", self.engine.state())}
-        )
+        tensors = {"vectors": self.engine.vectors, **prefixed("engine", self.engine.state())}
+        if self.best is not None:
+            position |= self.best.position()
+            tensors |= prefixed("best", self.best.best)
+        return RunState(self.seed, position, tensors)
 
     def restore(self, state: RunState) -> None:
         """Continue from `state`, in a run over the same corpus that was made with its seed.
@@ -113,6 +118,14 @@ class CorpusRun:
         self.epoch, self.entry = epoch, entry
         self.pairs, self.loss_pairs = int(position["pairs"]), int(position["loss_pairs"])
         self.loss_sum = float(position["loss_sum"])
+        best = dict(with_prefix("best", state.tensors))
+        if self.best is not None and best:
+            self.best.restore(position, best)
+
+    def restore_best(self) -> None:
+        """Bring the engine to the best epoch, where a callback has chosen one."""
+        if self.best is not None and self.best.best:
+            self.engine.load_state(self.best.best["vectors"], with_prefix("engine", self.best.best))
 
     # --------------------------------------------------------------------------------------------------------- training
 

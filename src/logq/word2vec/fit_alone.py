@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,8 @@ from logq.word2vec.training_text import WordRules, training_text
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from logq.text import Vocabulary
 
 __all__ = ["FitAlone", "company_of"]
@@ -32,6 +34,9 @@ class FitAlone:
         See logq.Word2Vec, which makes one for each `fit`.
     """
 
+    not_restored = ""
+    """What keeps the last epoch instead of the best one that a callback chose; "" where nothing does."""
+
     def __init__(self, settings: Word2VecConfig) -> None:
         self.settings = settings
 
@@ -40,6 +45,9 @@ class FitAlone:
     ) -> AbstractContextManager[EncodedCorpus]:
         """A context with the encoded text; see training_text."""
         return training_text(source, self.settings, known=known, rules=rules, **reading)
+
+    def goes_on_from(self, learned: "Mapping[str, NDArray[Any]]") -> None:
+        """Called with what a model has learned that goes on, and with nothing for one that begins."""
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
         """The checkpoint of a run on data with this fingerprint."""

@@ -8,8 +8,9 @@ from torch import Tensor
 from logq.kernels import _native
 from logq.processes import all_counts, all_rows, exchange, received_counts, world
 from logq.text.scanning import TextScan, pack_words
+from logq.text.spilled_words import choose
 from logq.text.vocabulary import Vocabulary, too_few, too_rare
-from logq.text.word_ranking import Ranking, choose, merge_tables, words_of
+from logq.text.word_ranking import Ranking, merge_tables, words_of
 
 __all__ = ["rank_together"]
 
@@ -76,7 +77,8 @@ def rank_together(scan: TextScan, min_count: int, max_vocab: int | None) -> Rank
     final.add(*pack_words(words))
     number = final.absorb(table).astype(np.int32)
     number[number >= len(words)] = -1
-    return Ranking(vocabulary, num_types, [number[place] for place in places])
+    numbers = [number[place] for place in places]
+    return Ranking(vocabulary, num_types, numbers.__getitem__)
 
 
 def _appearance(rank: int, order: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from logq._progress import say
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.words import check_utf8_form
 from logq.training.automatic_settings import settle
-from logq.training.callbacks import CallbackRun, Callbacks
+from logq.training.callbacks import CallbackRun, Callbacks, Learned
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
@@ -199,6 +199,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
             is_encoded = isinstance(source, EncodedCorpus)
             rules = WordRules.checked(new_words, vocabulary, keep, is_fitted=self.is_fitted, is_encoded=is_encoded)
             company = company_of(self)
+            company.goes_on_from({} if known is None else self.state())
             with company.text(source, known=known, rules=rules, **reading) as corpus:
                 self.encoding_seconds = time.perf_counter() - began
                 if not self.is_fitted:
@@ -232,6 +233,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
         engine = company.call(lambda: self._make_engine(vocabulary, seeds))
         start.put_into(engine, vocabulary)
         run = company.run(corpus, engine, seeds.run)
+        not_restored = "tables in partitions" if self.partitions > 1 else company.not_restored
+        run.best = options.callbacks.best_of(0, refused=not_restored)
         if state is not None:
             with checkpoint.restoring():
                 run.restore(state)
@@ -256,7 +259,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
                     company.call(functools.partial(on_epoch_end, self, epoch))
                 rate = self.words_trained / max(self.training_seconds, 1e-9)
                 metrics = {"epoch": epoch, "loss": self.mean_loss, "words_per_second": rate}
-                company.call(lambda: calls.epoch_done(epoch, words, metrics))
+                learned = Learned(lambda: {name: np.array(array) for name, array in self.state().items()})
+                company.call(lambda: calls.epoch_done(epoch, words, metrics, None if not_restored else learned))
                 in_callbacks += time.perf_counter() - now
             return company.ends(calls.stopped)
 
@@ -273,6 +277,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
             label += f", {self.partitions} partitions"
         on_span = span_ended if calls.every else None
         run.train(label, options.progress, checkpoint=checkpoint, on_epoch_end=epoch_ended, on_span=on_span)
+        run.restore_best()
+        calls.let_go()
         engine.hold(np.zeros(0, np.int64))
 
     def _check_corpus(self, corpus: EncodedCorpus) -> None:

@@ -50,27 +50,31 @@ def neighbors(
     """
     if output is not None:
         check_file(output)
-    known = read_vectors(vectors, reading)
+    known = read_vectors(vectors, reading, mapped=True)
     from logq.vectors.nearest_words import UnknownWord
 
-    unknown: list[str] = []
+    unknown: list[UnknownWord] = []
     if minus or together:
         question = " ".join([" + ".join(words), *(f"- {word}" for word in minus or [])])
         answers = [(question, known.most_similar(positive=words, negative=minus or [], topn=topn))]
     else:
-        unknown = [word for word in words if word not in known]
-        answers = [(word, known.most_similar(word, topn=topn)) for word in words if word in known]
+        answers = list[tuple[str, list[tuple[str, float]]]]()
+        for word in words:
+            try:
+                answers.append((word, known.most_similar(word, topn=topn)))
+            except UnknownWord as error:  # noqa: PERF203 - all words are answered, and then the unknown ones named
+                unknown.append(error)
     if output is not None:
         found = [
             {"question": question, "neighbors": [{"word": word, "cosine": cosine} for word, cosine in nearest]}
             for question, nearest in answers
         ]
-        write_json(output, {"vectors": vectors, "answers": found, "unknown": unknown})
+        write_json(output, {"vectors": vectors, "answers": found, "unknown": [error.word for error in unknown]})
     _show(answers, known)
     if unknown:
         sys.stdout.flush()
-        for word in unknown:
-            say_error(str(UnknownWord(word, known.index_to_key)))
+        for error in unknown:
+            say_error(str(error))
         raise typer.Exit(2)
 
 
@@ -82,7 +86,7 @@ def _show(answers: "list[tuple[str, list[tuple[str, float]]]]", known: "KeyedVec
     elif len(answers) == 1:
         question, nearest = answers[0]
         counts = known.counts
-        often = None if counts is None else {word: int(counts[known.key_to_index[word]]) for word, _ in nearest}
+        often = None if counts is None else {word: int(counts[known.get_index(word)]) for word, _ in nearest}
         show_nearest(question, nearest, often)
     elif answers:
         show_neighbors(answers)

@@ -39,6 +39,13 @@ def vocab(
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Number of threads.", show_default="one per core, at most 4")
     ] = None,
+    memory: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory for different words, such as 1GB; what is more is counted in temporary files.",
+        ),
+    ] = "2GB",
     top: Annotated[
         int, typer.Option(metavar="N", min=0, help="Number of words to show, the most frequent first.")
     ] = 10,
@@ -60,7 +67,7 @@ def vocab(
         from logq.text import count_words
 
         progress = False if quiet else None
-        options: dict[str, Any] = {"encoding": encoding, "threads": threads, "progress": progress}
+        options: dict[str, Any] = {"encoding": encoding, "threads": threads, "memory": memory, "progress": progress}
         counted = count_words(source, min_count=min_count, max_vocab=max_vocab, **options)
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError("nothing was written.") from stop

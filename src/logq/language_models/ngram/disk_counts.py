@@ -13,9 +13,9 @@ from logq._arguments import ArgumentError
 from logq._files import DamagedFileError
 from logq._progress import Progress
 from logq.kernels import _native
-from logq.language_models.ngram.disk_columns import MOST_BUCKETS, Column, DiskBuckets, DiskColumn, pieces
 from logq.language_models.ngram.ngram_counts import Counts, Ids64
 from logq.language_models.ngram.sorted_runs import count_in_runs
+from logq.text.disk_columns import MOST_BUCKETS, Column, DiskBuckets, DiskColumn, pieces
 from logq.text.tokens import Tokens
 
 __all__ = ["DiskCounts", "fits_in_memory"]

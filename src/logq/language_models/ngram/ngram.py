@@ -1,7 +1,6 @@
 """NGram: the n-gram language model, from a corpus to perplexity; without torch."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import field
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, check_float
+from logq._arguments import ArgumentError, check_float, check_size
 from logq._progress import Progress, format_bytes
 from logq.evaluation.likelihood import Likelihood, likelihood_of
 from logq.language_models.language_model import LanguageModel, Source, VocabularyConfig
@@ -60,19 +59,9 @@ def _check_discounts(name: str, values: Any) -> Discounts:
     return first, second, third
 
 
-_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-
-
 def _check_memory(name: str, value: Any) -> str:
-    _num_bytes(name, value)
+    check_size(name, value)
     return value
-
-
-def _num_bytes(name: str, value: Any) -> int:
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", value) if isinstance(value, str) else None
-    if found is None or found[2].lower() not in _UNITS or not float(found[1]):
-        raise ArgumentError(name, "a size such as 1GB", value)
-    return int(float(found[1]) * _UNITS[found[2].lower()])
 
 
 @configclass(group="Model")
@@ -265,7 +254,7 @@ class NGram(NGramConfig, LanguageModel):
 
     def _counted(self, tokens: Tokens, progress: bool | None) -> AbstractContextManager[Counts]:
         if self.memory is not None and self.order > 1:
-            memory = _num_bytes("memory", self.memory) - _RESIDENT - _WORD * tokens.num_types
+            memory = check_size("memory", self.memory) - _RESIDENT - _WORD * tokens.num_types
             if memory < _LEAST:
                 needed = format_bytes(_LEAST + _RESIDENT + _WORD * tokens.num_types)
                 raise ArgumentError("memory", f"at least {needed} for a text with so many different words", self.memory)

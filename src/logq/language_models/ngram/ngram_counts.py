@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from logq._progress import Progress
-from logq.language_models.ngram.disk_columns import Column, DiskColumn, MemoryColumn
+from logq.text.disk_columns import Column, DiskColumn, MemoryColumn
 from logq.text.phrase_counts import PairCounter
 from logq.text.tokens import Tokens
 

@@ -8,8 +8,8 @@ import numpy as np
 from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
-from logq.language_models.ngram.disk_columns import Column, MemoryColumn, pieces
 from logq.language_models.ngram.ngram_counts import Counts
+from logq.text.disk_columns import Column, MemoryColumn, pieces
 
 __all__ = ["STEPS", "Discounts", "additive", "best_k", "estimate_discounts", "kneser_ney"]
 

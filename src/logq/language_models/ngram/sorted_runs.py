@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from logq._progress import Progress
 from logq.kernels import _native
-from logq.language_models.ngram.disk_columns import DiskColumn, pieces
+from logq.text.disk_columns import DiskColumn, pieces
 from logq.text.tokens import Tokens
 
 __all__ = ["count_in_runs"]

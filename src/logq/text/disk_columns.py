@@ -78,6 +78,7 @@ class DiskColumn:
     Args:
         dtype: of the entries.
         width: numbers in an entry; with more than one, arrays are (n, width).
+        of: what they are, for messages.
 
     Raises:
         OSError: the file cannot be made or written, as on a full disk; the message names its folder.
@@ -89,14 +90,14 @@ class DiskColumn:
         (array([6, 7]), 3, [5, 6, 7])
     """
 
-    def __init__(self, dtype: DTypeLike, width: int = 1) -> None:
+    def __init__(self, dtype: DTypeLike, width: int = 1, of: str = "n-grams") -> None:
         self._dtype, self._width = np.dtype(dtype), width
         self._bytes = self._dtype.itemsize * width
-        self._length = 0
+        self._length, self._of = 0, of
         try:
             self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="logq-", buffering=0))  # noqa: SIM115
         except OSError as error:
-            raise _named(error) from error
+            raise self._named(error) from error
         self._close = weakref.finalize(self, self._file.close)
 
     def __len__(self) -> int:
@@ -113,7 +114,7 @@ class DiskColumn:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            raise _named(error) from error
+            raise self._named(error) from error
         self._length += len(data)
 
     def __getitem__(self, part: slice, /) -> NDArray[Any]:
@@ -125,7 +126,7 @@ class DiskColumn:
         while rest:
             count = self._file.readinto(rest)  # pyright: ignore
             if not count:
-                raise DamagedFileError(f"{_place()}: another program truncated a temporary file of n-grams")
+                raise DamagedFileError(f"{_place()}: another program truncated a temporary file of {self._of}")
             rest = rest[count:]
         return values
 
@@ -139,17 +140,16 @@ class DiskColumn:
         """Give the space on the disk back, unless a map needs it."""
         self._close()
 
+    def _named(self, error: OSError) -> OSError:
+        """What fails in a file without a name says which folder it lies in."""
+        if error.errno is None:
+            return error
+        no_space = f"no space left for the files of {self._of}"
+        return OSError(error.errno, no_space if error.errno == errno.ENOSPC else os.strerror(error.errno), _place())
+
 
 def _place() -> str:
     return f"{tempfile.gettempdir()} (TMPDIR)"
-
-
-def _named(error: OSError) -> OSError:
-    """What fails in a file without a name says which folder it lies in."""
-    if error.errno is None:
-        return error
-    reason = "no space left for the files of n-grams" if error.errno == errno.ENOSPC else os.strerror(error.errno)
-    return OSError(error.errno, reason, _place())
 
 
 class DiskBuckets:
