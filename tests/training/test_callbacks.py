@@ -261,3 +261,67 @@ def test_word2vec_tells_of_words_within_an_epoch_to_the_same_bits():
     short = model().fit(text, progress=False, callbacks=stopped)
     assert (short.epochs_done, len(stopped.steps), len(stopped.epochs)) == (1, 6, 1)
     assert 130_000 < short.words_trained < 160_000
+
+
+class Ends(Callback):
+    """Keeps how fits ended, and can do something after an epoch."""
+
+    def __init__(self, after_epoch=lambda: None):
+        self.after_epoch, self.ends = after_epoch, []
+
+    def on_epoch(self, report):
+        self.after_epoch()
+
+    def on_end(self, end):
+        self.ends.append((end.outcome, type(end.error), end.model, end.model.is_fitted))
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_every_fit_tells_once_how_it_ended(name):
+    make, data = ITERATIVE[name]
+
+    def raising(error):
+        def raise_it():
+            raise error
+
+        return raise_it
+
+    for outcome, after, error in (
+        ("finished", lambda: None, None),
+        ("stopped", raising(StopTraining()), None),
+        ("interrupted", raising(KeyboardInterrupt()), KeyboardInterrupt),
+        ("failed", raising(OSError("full")), OSError),
+    ):
+        ends, model = Ends(after), make()
+        if error is None:
+            model.fit(data, progress=False, callbacks=ends)
+        else:
+            with pytest.raises(error):
+                model.fit(data, progress=False, callbacks=ends)
+        assert ends.ends == [(outcome, type(None) if error is None else error, model, error is None)]
+
+
+def test_a_fit_without_epochs_ends_too():
+    ends = Ends()
+    for model, data in ((Popularity(), LOG), (NGram(order=2, smoothing="add_k"), TEXT)):
+        model.fit(data, progress=False, callbacks=ends)
+    assert [end[0] for end in ends.ends] == ["finished"] * 2
+
+
+def test_the_first_error_is_what_is_seen():
+    class Broken(Ends):
+        def on_end(self, end):
+            super().on_end(end)
+            raise ValueError("of the end")
+
+    def fail():
+        raise OSError("full")
+
+    broken, after = Broken(fail), Ends()
+    with pytest.warns(RuntimeWarning, match=r"Broken\.on_end: ValueError"), pytest.raises(OSError, match="full"):
+        ITERATIVE["als"][0]().fit(LOG, progress=False, callbacks=[broken, after])
+    assert [end[0] for end in after.ends] == ["failed"]
+    model = Popularity()
+    with pytest.raises(ValueError, match="of the end"):
+        model.fit(LOG, progress=False, callbacks=Broken())
+    assert model.is_fitted

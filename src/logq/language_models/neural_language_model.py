@@ -150,6 +150,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         options = replace(options, progress=progress)
         reading: dict[str, Any] = {"encoding": encoding, "threads": self.threads or 1, "progress": progress}
         with contextlib.ExitStack() as stack:
+            stack.enter_context(calls.ending())
             stack.enter_context(self._fitting())
             stack.enter_context(_torch_threads(self.threads))
             kept = {"min_count": self.min_count, "max_vocab": self.max_vocab, "vocabulary": vocabulary}

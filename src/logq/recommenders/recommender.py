@@ -134,7 +134,7 @@ class Recommender(RecommendingRanker):
         if warm and held_out is not None:
             train, held_out = self._shared_out(train, held_out, warm=True)
         grown = self.known.grow(train, self.columns_known) if warm else None
-        with self._fitting():
+        with options.callbacks.ending(), self._fitting():
             self._indexes = {}
             if grown is None:
                 self._choose(train, options.progress, has_validation=held_out is not None)

@@ -1,6 +1,7 @@
 from .callbacks import Callback as Callback
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import StopTraining as StopTraining
+from .callbacks import TrainingEnd as TrainingEnd
 from .callbacks import TrainingReport as TrainingReport
 from .checkpoint import RunCheckpoint as RunCheckpoint
 from .checkpoint import RunState as RunState
@@ -23,3 +24,8 @@ from .options import TrainingConfig as TrainingConfig
 from .running_mean import DivergedError as DivergedError
 from .running_mean import TrainingWarning as TrainingWarning
 from .task import Task as Task
+from .trackers import MLflowTracker as MLflowTracker
+from .trackers import OptunaPruning as OptunaPruning
+from .trackers import TensorBoardTracker as TensorBoardTracker
+from .trackers import Tracker as Tracker
+from .trackers import WandbTracker as WandbTracker

@@ -1,16 +1,26 @@
 """Callbacks: what is called while an estimator is fitted, and how it ends the training."""
 
+import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_int
 from logq.training.validations import Validations
 
-__all__ = ["Callback", "CallbackRun", "Callbacks", "EarlyStopping", "Learned", "StopTraining", "TrainingReport"]
+__all__ = [
+    "Callback",
+    "CallbackRun",
+    "Callbacks",
+    "EarlyStopping",
+    "Learned",
+    "StopTraining",
+    "TrainingEnd",
+    "TrainingReport",
+]
 
 
 class StopTraining(Exception):  # noqa: N818 - an instruction, like KeyboardInterrupt
@@ -72,8 +82,28 @@ class TrainingReport:
     learned: Learned | None = None
 
 
+@dataclass(frozen=True)
+class TrainingEnd:
+    """What a callback is told when a fit ends.
+
+    Args:
+        model: the estimator: fitted, or what it was before where the fit was not completed.
+        outcome: "finished"; "stopped", where a callback ended the training; "interrupted", by Ctrl-C; "failed", by
+            an error.
+        error: what was raised; None where the fit was completed.
+
+    Example:
+        >>> TrainingEnd(model=None, outcome="finished").error is None
+        True
+    """
+
+    model: Any
+    outcome: Literal["finished", "stopped", "interrupted", "failed"]
+    error: BaseException | None = None
+
+
 class Callback:
-    """What `callbacks=` of every `fit` takes: a subclass overrides one method or both.
+    """What `callbacks=` of every `fit` takes: a subclass overrides one method or several.
 
     Of several processes that train together each calls its own, and the first one decides whether training ends.
 
@@ -106,6 +136,13 @@ class Callback:
 
         Raises:
             StopTraining: no further step is made. Where several processes train together, the epoch is ended first.
+        """
+
+    def on_end(self, end: TrainingEnd) -> None:
+        """Called once for each fit, however it ends; of a fit inside of another, for the outer one only.
+
+        What this raises comes out of `fit`, with the model fitted; where the fit was not completed it is a warning, so
+        that the first error is what is seen.
         """
 
 
@@ -327,6 +364,34 @@ class CallbackRun(Callback):
         """Call them as `steps_done` does."""
         if self.steps_done(report.epoch, report.step, report.loss):
             raise StopTraining
+
+    @contextlib.contextmanager
+    def ending(self) -> Generator[None, None, None]:
+        """The block of a fit, after which they are told how it ended.
+
+        Example:
+            >>> class Ends(Callback):
+            ...     def on_end(self, end):
+            ...         print(end.outcome)
+            >>> with CallbackRun(Ends()).ending():
+            ...     pass
+            finished
+        """
+        try:
+            yield
+        except BaseException as error:
+            outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            for one in self._all:
+                try:
+                    one.on_end(TrainingEnd(self._model, outcome, error))
+                except Exception as other:  # noqa: PERF203 - each is told, whatever happened in the others
+                    warnings.warn(f"callbacks: {type(one).__name__}.on_end: {other!r}", RuntimeWarning, stacklevel=2)
+            raise
+        for one in self._all:
+            one.on_end(TrainingEnd(self._model, "stopped" if self.stopped else "finished"))
+
+    def on_end(self, end: TrainingEnd) -> None:
+        """Do nothing: the fit that contains this one tells them."""
 
     def _call(self, callbacks: Iterable[Callback], method: str, report: TrainingReport) -> None:
         for one in callbacks:

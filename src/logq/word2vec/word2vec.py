@@ -192,7 +192,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
             hint = "the checkpoint holds everything; of a run that went on, give warm=True"
             raise ArgumentError("resume", "a model that was not fitted yet", Verbatim("one that was"), hint)
         began = time.perf_counter()
-        with self._fitting():
+        with calls.ending(), self._fitting():
             if warm is False:
                 self._engine = None
             known = self.vocabulary if self.is_fitted else None

@@ -179,13 +179,13 @@ class NGram(NGramConfig, LanguageModel):
             ArgumentError, ArgumentTypeError: `memory` is too little, or `source` is not a text, has no words, contains
                 <s>, which stands for the beginning of a line, or is too small to estimate the discounts of Kneser-Ney.
         """
-        CallbackRun(callbacks, self)  # which checks them
+        calls = CallbackRun(callbacks, self)
         if self.smoothing == ARPA:
             hint = "make a new NGram: this one was read from an ARPA file"
             raise ArgumentError("smoothing", f"one of {', '.join(SMOOTHINGS)}", self.smoothing, hint)
         if self.smoothing == "add_k" and self.k is None and validation is None:
             raise ArgumentError("validation", "a text to find the best k for, as k is None", None)
-        with self._fitting():
+        with calls.ending(), self._fitting():
             reading: dict[str, Any] = {"encoding": encoding, "threads": self.threads, "progress": progress}
             with read_tokens(source, min_count=self.min_count, max_vocab=self.max_vocab, **reading) as tokens:
                 vocabulary = tokens.vocabulary
