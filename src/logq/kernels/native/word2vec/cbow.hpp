@@ -97,8 +97,8 @@ inline void gain_windows(const Group &group, const float *gradients, int columns
 
 // The errors of two queries, each with O outputs of its own. Writes up to LANES - 1 floats too many.
 template <int O>
-LOGQ_INLINE void errors_of_two(const float *queries, std::int64_t stride, float *const *outputs, int columns, const float *labels,
-                               const float *weights, float rate, float *errors) {
+LOGQ_INLINE void errors_of_two(const float *queries, std::int64_t stride, float *const *outputs, int columns,
+                               const float *labels, const float *weights, float rate, float *errors) {
     constexpr int PARTS = (2 * O + LANES - 1) / LANES;
     Vec sum[PARTS * LANES];
     LOGQ_UNROLL
@@ -157,7 +157,8 @@ class CbowBlock {
         int trained = 0;
         float *has = s.has;
         for (int first = 0; first < size; first += ABREAST) {
-            trained += take_group(plan, begin + first, begin + first + ABREAST < end ? begin + first + ABREAST : end, first, has);
+            const std::int32_t next = begin + first + ABREAST;
+            trained += take_group(plan, begin + first, next < end ? next : end, first, has);
         }
         if (trained == 0) return 0;
         for (int g = 0; g < size; ++g) take_outputs(plan, begin + g, g * outputs);
@@ -185,8 +186,8 @@ class CbowBlock {
         if (outputs == TILE_OUTPUTS) {
             for (; g + 2 <= size; g += 2) {
                 const int at = g * outputs;
-                errors_of_two<TILE_OUTPUTS>(query_of(g), job.stride, s.outputs + at, columns, s.labels + at, s.weights + at, rate,
-                                            s.errors + at);
+                errors_of_two<TILE_OUTPUTS>(query_of(g), job.stride, s.outputs + at, columns, s.labels + at, s.weights + at,
+                                            rate, s.errors + at);
             }
         }
         for (; g < size; ++g) {

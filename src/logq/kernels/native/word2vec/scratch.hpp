@@ -85,7 +85,8 @@ struct Scratch {
 
     Scratch(const Job &job, Pieces &pieces) {
         const std::int64_t inputs_size = most_inputs(job), outputs_size = most_outputs(job);
-        const std::int64_t kept = UNIT + 2 * static_cast<std::int64_t>(job.window), tile = (job.skip_gram ? inputs_size : 1) * outputs_size + SLACK;
+        const std::int64_t kept = UNIT + 2 * static_cast<std::int64_t>(job.window);
+        const std::int64_t tile = (job.skip_gram ? inputs_size : 1) * outputs_size + SLACK;
         words = pieces.take<std::int32_t>(kept);
         places = pieces.take<std::int64_t>(kept);
         sentences = pieces.take<std::int32_t>(kept);

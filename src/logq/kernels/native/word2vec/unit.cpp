@@ -53,7 +53,7 @@ class Unit {
     }
 
   private:
-    static constexpr std::int32_t AHEAD = 2;  // blocks whose rows are fetched into the cache beforehand
+    static constexpr std::int32_t AHEAD = 2;        // blocks whose rows are fetched into the cache beforehand
     static constexpr std::int64_t SMALL = 1 << 17;  // floats of a pool that stays in the cache for the whole unit
 
     const Job &job;
