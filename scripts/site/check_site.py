@@ -2,8 +2,8 @@
 
     python scripts/site/check_site.py build/site
 
-Every link leads to a page, file or anchor that is there, no page loads anything from another host, and every public name
-has an entry in the reference.
+Every link leads to a page, file or anchor that is there, no page loads anything from another host, and every public
+name has an entry in the reference.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Docstrings as mkdocstrings reads them: an extension of griffe, which reads the source without running it.
 
-Ours are Google's with three sections more. An estimator's arguments are the fields of its Config, which are written into its
-docstring when it is made, so that the docstring of the running class stands in.
+Ours are Google's with three sections more. An estimator's arguments are the fields of its Config, which its docstring
+gets when the class is made: there the docstring of the running class stands in.
 """
 
 import inspect

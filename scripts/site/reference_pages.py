@@ -1,8 +1,8 @@
 """Pages of the reference: one for each package, with an entry for each name in its `__all__`.
 
-A page lists its names with the first sentence of their docstrings, then has an entry for each, which mkdocstrings fills in.
-A name that a package only passes on, such as `logq.Word2Vec`, is a link to the package where it is at home. Recommenders
-have many arguments, so that each has a page of its own.
+A page lists its names with the first sentence of their docstrings, then has an entry for each, which mkdocstrings fills
+in. A name that a package only passes on, such as `logq.Word2Vec`, is a link to the package where it is at home.
+Recommenders have many arguments, so that each has a page of its own.
 """
 
 import importlib
@@ -97,8 +97,7 @@ def inherited(name: str) -> tuple[list[str], dict[str, list[str]]]:
     ours = [base for base in owner.__mro__[1:] if base.__module__.startswith("logq")]
     for base in ours:
         for member, value in vars(base).items():
-            described = inspect.isroutine(value) or isinstance(value, (property, classmethod, staticmethod))
-            if member.startswith("_") or not described or inspect.getattr_static(owner, member) is not value:
+            if member.startswith("_") or not is_written_in(base, value) or not has(owner, member, value):
                 continue
             public = [homes[id(other)] for other in ours if id(other) in homes and has(other, member, value)]
             if public:
@@ -106,6 +105,14 @@ def inherited(name: str) -> tuple[list[str], dict[str, list[str]]]:
             else:
                 here.append(member)
     return here, there
+
+
+def is_written_in(base: type, value: Any) -> bool:
+    """Whether a member is a method or a property with a docstring, and no function from elsewhere."""
+    function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+    return bool(inspect.isfunction(function) and function.__doc__) and function.__qualname__.startswith(
+        f"{base.__qualname__}."
+    )
 
 
 def has(owner: type, member: str, value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Hooks of mkdocs: pages are read where they are in the repository, and the reference is made.
 
-Pages keep their paths in the repository, so that links between them work on a code host, in an editor and on the site alike;
-only their addresses on the site are shorter. What they link to and is no page, such as a script or the license, goes along.
+Pages keep their paths in the repository, so that links between them work on a code host, in an editor and on the site
+alike; only their addresses on the site are shorter. What they link to and is no page, such as a script, goes along.
 """
 
 import re
@@ -74,10 +74,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def file_of(path: str, config: MkDocsConfig) -> File:
     """A file of the repository, at a shorter address on the site."""
     file = File(path, str(ROOT), config.site_dir, config.use_directory_urls)
+    shown = file.dest_uri.removeprefix("docs/")
     if file.is_documentation_page():
-        file.dest_uri = file.dest_uri.removeprefix("docs/").lower()
-    elif file.is_media_file() and not path.endswith((".svg", ".css")):
-        file.dest_uri = f"{path}.txt"  # a browser shows it
+        shown = shown.lower()
+    elif not path.endswith((".svg", ".css")):
+        shown += ".txt"  # a browser shows it
+    file.dest_uri = shown
     return file
 
 

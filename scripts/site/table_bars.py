@@ -1,7 +1,7 @@
 """Bars for the tables of the benchmarks, drawn from the numbers that stand there.
 
-A line `<!-- bars: ms a step -->` before a table, which code hosts do not show, asks for a bar for each row, as long as the
-number in that column. What a number is given with, a spread or a factor in parentheses, is left out.
+A line `<!-- bars: ms a step -->` before a table, which code hosts do not show, asks for a bar for each row, as long as
+the number in that column. What a number is given with, a spread or a factor in parentheses, is left out.
 """
 
 import html
@@ -24,7 +24,7 @@ def with_bars(page: str, text: str, stash: list[str]) -> str:
         return f"{placeholder(len(stash) - 1)}\n\n{found['table']}"
 
     text = MARK.sub(replace, text)
-    if "<!-- bars:" in text:
+    if re.search("^<!-- bars:", text, re.M):
         raise ValueError(f"{page}: a mark for bars has no table below it")
     return text
 
