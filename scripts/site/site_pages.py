@@ -84,7 +84,9 @@ def file_of(path: str, config: MkDocsConfig) -> File:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Draw the bars that tables ask for."""
+    """Draw the bars that tables ask for; the home page has nothing beside it to choose from."""
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation"]
     return with_bars(page.file.src_uri, markdown, BARS)
 
 
