@@ -10,6 +10,7 @@ import inspect
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,10 +30,13 @@ class ReferencePage:
 
 
 def public_modules(name: str = "logq") -> list[str]:
-    """The package and all modules that are public names of it or of those."""
+    """The package, all modules that are public names of it or of those, and packages in it that export names."""
     module = importlib.import_module(name)
-    inner = [f"{name}.{public}" for public in module.__all__ if isinstance(getattr(module, public), ModuleType)]
-    return [name, *(found for other in inner for found in public_modules(other))]
+    inner = {public for public in module.__all__ if isinstance(getattr(module, public), ModuleType)}
+    inner |= {
+        stub.parent.name for folder in getattr(module, "__path__", ()) for stub in Path(folder).glob("*/__init__.pyi")
+    }
+    return [name, *(found for other in sorted(inner) for found in public_modules(f"{name}.{other}"))]
 
 
 def public_values(module: str) -> dict[str, Any]:
