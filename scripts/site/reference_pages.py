@@ -70,10 +70,15 @@ def is_code(value: Any) -> bool:
     return inspect.isclass(value) or inspect.isfunction(value)
 
 
+def package_path(module: str) -> str:
+    """The path of the page of a package."""
+    return f"reference/{module}/index.md" if module in PAGE_PER_NAME else f"reference/{module}.md"
+
+
 def page_of(home: str) -> str:
     """The path of the page that describes a name."""
-    module = home.rpartition(".")[0]
-    return f"reference/{home if module in PAGE_PER_NAME else module}.md"
+    module, _, name = home.rpartition(".")
+    return f"reference/{module}/{name}.md" if module in PAGE_PER_NAME else package_path(module)
 
 
 @cache
@@ -82,7 +87,7 @@ def linked_names() -> dict[str, tuple[str, str]]:
 
     That is the whole name, and of a class also its last part.
     """
-    links = {module: (f"reference/{module}.md", module) for module in public_modules()}
+    links = {module: (package_path(module), module) for module in public_modules()}
     for name, home in public_names().items():
         links[name] = (page_of(home), home)
         if inspect.isclass(value_of(name)):
@@ -127,7 +132,7 @@ def has(owner: type, member: str, value: Any) -> bool:
 def reference_pages() -> list[ReferencePage]:
     """All pages, the list of packages first."""
     modules = public_modules()
-    rows = [f"| [`{module}`]({module}.md) | {first_sentence(importlib.import_module(module))} |" for module in modules]
+    rows = [f"| [`{module}`][{module}] | {first_sentence(importlib.import_module(module))} |" for module in modules]
     text = "\n".join(["# Reference", "", "| package | |", "|---|---|", *rows, ""])
     return [ReferencePage("reference/index.md", "Reference", text), *map(package_page, modules)]
 
@@ -147,7 +152,7 @@ def package_page(module: str) -> ReferencePage:
         below = tuple(ReferencePage(page_of(f"{module}.{name}"), name, text) for name, text in texts.items())
     else:
         lines += [entry(f"{module}.{name}", level=2) for name in own]
-    return ReferencePage(f"reference/{module}.md", module, "\n".join([*lines, ""]), below)
+    return ReferencePage(package_path(module), module, "\n".join([*lines, ""]), below)
 
 
 def entry(name: str, *, level: int) -> str:

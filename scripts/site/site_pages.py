@@ -6,6 +6,7 @@ alike; only their addresses on the site are shorter. What they link to and is no
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from markdown import Markdown
@@ -37,15 +38,28 @@ class NoHtml(Extension):
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Complete the navigation by the pages of the reference and the results of benchmarks."""
+    """Complete the navigation: the reference, results of benchmarks, and guides that it does not name."""
     config.markdown_extensions.append(NoHtml())
+    named = set(paths_in(config.nav))
     for entry in config.nav:
         if "Reference" in entry:
             entry["Reference"] = [titled(page) for page in reference_pages()]
+        if "Guides" in entry:
+            guides = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))
+            entry["Guides"] += [path for path in guides if path not in named]
         if "Benchmarks" in entry:
             results = sorted(ROOT.glob("benchmarks/results/*.md"), key=lambda path: path.stem, reverse=True)
             entry["Benchmarks"] += [{"Results": [path.relative_to(ROOT).as_posix() for path in results]}]
     return config
+
+
+def paths_in(navigation: object) -> Iterator[str]:
+    """The pages that a part of the navigation names."""
+    if isinstance(navigation, str):
+        yield navigation
+    elif isinstance(navigation, (list, dict)):
+        for part in navigation.values() if isinstance(navigation, dict) else navigation:
+            yield from paths_in(part)
 
 
 def titled(page: ReferencePage) -> object:
