@@ -17,6 +17,7 @@ from typing import Any
 __all__ = ["ReferencePage", "inherited", "linked_names", "public_names", "reference_pages", "value_of"]
 
 PAGE_PER_NAME = {"logq.recommenders"}
+HIDDEN = {"extra_repr"}  # for torch alone; mkdocs.yml filters it too
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def page_of(home: str) -> str:
 def linked_names() -> dict[str, tuple[str, str]]:
     """What code in a text may say for a public name: the page and the anchor of its entry.
 
-    That is the whole name, and of a class also its last part.
+    That is the whole name, and of a class also its last part. Packages need no anchor.
     """
-    links = {module: (package_path(module), module) for module in public_modules()}
+    links = {module: (package_path(module), "") for module in public_modules()}
     for name, home in public_names().items():
         links[name] = (page_of(home), home)
         if inspect.isclass(value_of(name)):
@@ -106,7 +107,12 @@ def inherited(name: str) -> tuple[list[str], dict[str, list[str]]]:
     ours = [base for base in owner.__mro__[1:] if base.__module__.startswith("logq")]
     for base in ours:
         for member, value in vars(base).items():
-            if member.startswith("_") or not is_written_in(base, value) or not has(owner, member, value):
+            if (
+                member.startswith("_")
+                or member in HIDDEN
+                or not is_written_in(base, value)
+                or not has(owner, member, value)
+            ):
                 continue
             public = [homes[id(other)] for other in ours if id(other) in homes and has(other, member, value)]
             if public:
@@ -132,7 +138,10 @@ def has(owner: type, member: str, value: Any) -> bool:
 def reference_pages() -> list[ReferencePage]:
     """All pages, the list of packages first."""
     modules = public_modules()
-    rows = [f"| [`{module}`][{module}] | {first_sentence(importlib.import_module(module))} |" for module in modules]
+    paths = {module: package_path(module).removeprefix("reference/") for module in modules}
+    rows = [
+        f"| [`{module}`]({paths[module]}) | {first_sentence(importlib.import_module(module))} |" for module in modules
+    ]
     text = "\n".join(["# Reference", "", "| package | |", "|---|---|", *rows, ""])
     return [ReferencePage("reference/index.md", "Reference", text), *map(package_page, modules)]
 
@@ -140,7 +149,7 @@ def reference_pages() -> list[ReferencePage]:
 def package_page(module: str) -> ReferencePage:
     """The page of a package, with those of its names below it if each has its own."""
     names = public_values(module)
-    lines = [f"# `{module}` {{ #{module} }}", "", inspect.getdoc(importlib.import_module(module)) or "", ""]
+    lines = [f"# `{module}`", "", inspect.getdoc(importlib.import_module(module)) or "", ""]
     if names:
         lines += ["| name | |", "|---|---|"]
     for name, value in names.items():

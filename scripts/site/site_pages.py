@@ -112,7 +112,8 @@ def on_page_content(content: str, page: Page, files: Files, **_: object) -> str:
         target = files.get_file_from_path(path)
         if target is None or path == page.file.src_uri:
             return found[0]
-        return f'<a href="{get_relative_url(target.url, page.url)}#{home}">{found[0]}</a>'
+        anchor = home and f"#{home}"
+        return f'<a href="{get_relative_url(target.url, page.url)}{anchor}">{found[0]}</a>'
 
     parts = LEFT_AS_IT_IS.split(content)
     parts[::2] = [re.sub(r"<code>([\w.]+)</code>", link, part) for part in parts[::2]]
