@@ -70,4 +70,4 @@ def markdown(text: str) -> str:
     """Sections as griffe knows them, and those that it does not know as paragraphs."""
     text = re.sub(r"(?m)^Example:$", "Examples:", text)
     sections = r"(?m)^(Shape|References|Keys):\n((?:    .*\n?|\n(?=    ))+)"
-    return re.sub(sections, lambda found: f"**{found[1]}:** {textwrap.dedent(found[2]).strip()}\n\n", text)
+    return re.sub(sections, lambda found: f"**{found[1]}:** {textwrap.dedent(found[2]).strip()}\n", text)
