@@ -26,7 +26,7 @@ SHORTLY := | awk '/^ *(Downloading|Using cached) / && !/\.metadata/ { sub(/^ *(D
 	/^Building wheels|^ *Building editable/ && !built++ { print "      compiling logq"; fflush() } \
 	/^Installing collected/ { print "      writing all that to disk"; fflush() }'
 
-.PHONY: help demo test lint slow fuzz sanitize gpu bench clean FORCE
+.PHONY: help demo test lint slow fuzz sanitize gpu bench docs clean FORCE
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3.12]; the targets:"
@@ -61,6 +61,11 @@ gpu: ## checks and times on a GPU, in 7 minutes, into benchmarks/results; needs 
 bench: $(STATE)/peers ## speed and quality beside other libraries; DATA=DIR for those that need a corpus or logs
 	@$(VENV)/bin/python benchmarks $(if $(DATA),--data $(DATA)) $(BENCH)
 
+docs: $(STATE)/docs ## the site, into build/site, with all links looked at; needs Python 3.11
+	@echo "==> Building the site"
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet
+	@$(VENV)/bin/python scripts/site/check_site.py build/site
+
 clean: ## remove the environment, builds and caches
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -82,6 +87,14 @@ $(STATE)/peers: $(STATE)/package
 	@echo "==> Installing what logq is measured against"
 	@$(PIP) gensim $(SHORTLY)
 	@touch $@
+
+$(STATE)/docs: $(STATE)/build-tools $(STATE)/modules $(SOURCES)
+	@$(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "What makes the site needs Python 3.11 or later. Name one: make docs PYTHON=python3.12" >&2; \
+		exit 1; }
+	@echo "==> Installing logq, what it needs and what makes its site (some minutes the first time: PyTorch is large)"
+	@$(PIP) --no-build-isolation -e '.[map,evaluate,docs]' $(SHORTLY)
+	@touch $(STATE)/package $@
 
 $(STATE)/modules: FORCE | $(STATE)/environment
 	@find src -name '*.py' | LC_ALL=C sort > $@.new

@@ -73,7 +73,7 @@ class UnknownArgumentError(ArgumentTypeError):
 class Config:
     """The arguments of a component, as fields of a class that is decorated with `configclass`.
 
-    Values are checked by `__post_init__`: a subclass calls super().__post_init__() first, and then checks what
+    Values are checked by `__post_init__`: a subclass calls `super().__post_init__()` first, and then checks what
     concerns several fields. An estimator inherits from its config, without the decorator, so that its own annotations
     are not arguments; its docstring gets the section of the arguments like that of the config.
 
