@@ -4,7 +4,7 @@
 
 256 rows of 128 numbers and SGD: PyTorch's Linear and cross_entropy over all classes, the same 1,024 sampled classes as
 PyTorch code usually has them, whose gradient is as large as the table, and logq's. The contestants take turns; what is
-drawn are medians. A contestant that needs more than half of the memory that is free, or --most seconds a step, stops there.
+drawn are medians. A contestant that needs more than half of the free memory, or --most seconds a step, stops there.
 """
 
 import argparse
