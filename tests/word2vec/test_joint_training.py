@@ -200,10 +200,8 @@ def refused(texts: dict[str, Any], source: str) -> dict[str, str]:
             raise OSError(28, "No space left on device", "vectors")
 
     fits = {
-        "again": lambda: model.fit(source, progress=False),
         "plain": lambda: Word2Vec(objective="nce").fit(source, progress=False),
         "cache": lambda: Word2Vec().fit(source, cache="cache", progress=False),
-        "keep": lambda: Word2Vec().fit(source, keep=lambda *_: True, progress=False),
         "pipe": lambda: Word2Vec().fit("-", progress=False),
         "missing": lambda: Word2Vec().fit(source if rank == 0 else f"{source}.gz", progress=False),
         "other file": lambda: Word2Vec().fit(texts["lines.txt" if rank == 0 else "latin.txt"], progress=False),
@@ -337,10 +335,8 @@ def test_words_are_held_and_the_first_process_ends_training(two) -> None:
 
 
 REFUSED = {
-    "again": "source: expected a model that was not fitted yet, got one that was, and 2 processes",
     "plain": "engine: expected the compiled engine where several processes train, which has no kernel for nce",
     "cache": "cache: expected None where several processes train, got a folder",
-    "keep": "keep: expected None where several processes train",
     "pipe": "source: expected files, as several processes train, got '-'",
     "other file": "source: expected the same in all processes",
     "other lists": "source: expected the same in all processes",

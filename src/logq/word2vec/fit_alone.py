@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,8 @@ from logq.word2vec.training_text import WordRules, training_text
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from logq.text import Vocabulary
 
 __all__ = ["FitAlone", "company_of"]
@@ -43,6 +45,9 @@ class FitAlone:
     ) -> AbstractContextManager[EncodedCorpus]:
         """A context with the encoded text; see training_text."""
         return training_text(source, self.settings, known=known, rules=rules, **reading)
+
+    def goes_on_from(self, learned: "Mapping[str, NDArray[Any]]") -> None:
+        """Called with what a model has learned that goes on, and with nothing for one that begins."""
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
         """The checkpoint of a run on data with this fingerprint."""

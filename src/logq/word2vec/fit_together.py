@@ -1,13 +1,16 @@
 """A fit of word2vec that several processes make together, each a replica on its share of the text."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
 from typing import Any, TypeVar
 
+from numpy.typing import NDArray
+
 from logq._arguments import ArgumentError, Verbatim
+from logq._model_file import digest_of
 from logq.process_start import all_or_none, check_same, join
 from logq.text import EncodedCorpus, Vocabulary
-from logq.training.checkpoint import RunCheckpoint
+from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.devices import Device
 from logq.training.joint_checkpoint import JointCheckpoint
 from logq.word2vec.available import available_cores
@@ -16,9 +19,9 @@ from logq.word2vec.engines import AROUND, Engine
 from logq.word2vec.fit_alone import FitAlone
 from logq.word2vec.joint_partitioned_run import JointPartitionedRun
 from logq.word2vec.joint_run import JointRun
-from logq.word2vec.joint_text import encode_together
+from logq.word2vec.joint_text import count_together, encode_together
 from logq.word2vec.partitioned_engine import PartitionedEngine
-from logq.word2vec.training_text import WordRules
+from logq.word2vec.training_text import WordRules, grown_vocabulary, training_text
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["FitTogether"]
@@ -56,6 +59,7 @@ class FitTogether(FitAlone):
             raise ArgumentError("subwords", expected, True, "start it without torchrun")
         join()
         self._device = Device()
+        self._goes_on = False
 
     def text(
         self, source: Any, *, known: Vocabulary | None, rules: WordRules, **reading: Any
@@ -63,24 +67,42 @@ class FitTogether(FitAlone):
         """A context with the part of the text that this process needs, encoded by all of them.
 
         Raises:
-            ArgumentError: the model was fitted before, the text is to be cached, or its words are chosen otherwise
-                than by their counts.
+            ArgumentError: the text is to be cached, the tables of a model that goes on are in partitions, or processes
+                know or keep other words.
             OSError, ValueError: see encode_together.
         """
-        if known is not None:
-            got = Verbatim(f"one that was, and {self._device.world.size} processes")
-            raise ArgumentError("source", "a model that was not fitted yet", got, "one process can go on learning")
+        if known is not None and self.settings.partitions > 1:
+            raise ArgumentError(
+                "partitions", "1 for a model that goes on in several processes", self.settings.partitions
+            )
+        self._goes_on = known is not None
         if isinstance(source, EncodedCorpus):
-            return nullcontext(source)
+            return training_text(source, self.settings, known=known, rules=rules)
         if reading.pop("cache") is not None:
             hint = "each process keeps its part of the text in a private file"
             raise ArgumentError("cache", "None where several processes train", Verbatim("a folder"), hint)
-        for name, value in (("vocabulary", rules.vocabulary), ("keep", rules.keep)):
-            if value is not None:
-                raise ArgumentError(name, "None where several processes train", value, "one process can take it")
-        cuts = {"min_count": self.settings.min_count, "max_vocab": self.settings.max_vocab}
+        reading["threads"] = available_cores()
+        cuts: dict[str, Any] = {"min_count": self.settings.min_count, "max_vocab": self.settings.max_vocab}
+        fixed = known if known is not None and not rules.new_words else rules.vocabulary
+        if fixed is None and (known is not None or rules.keep is not None):
+            if known is not None and self.settings.hs:
+                raise ArgumentError("new_words", "False", True, "the tree of hierarchical softmax cannot grow")
+            if isinstance(source, Iterator):
+                raise ArgumentError("source", "files, or lists that can be read twice", Verbatim("an iterator"))
+            counted = count_together(source, **reading)
+            fixed = all_or_none(lambda: grown_vocabulary(known, counted, rules=rules, **cuts))
+        if fixed is not None:
+            check_same({"vocabulary": fingerprint(fixed.index_to_key, fixed.counts)})
         around = AROUND * self.settings.window if self.settings.partitions == 1 else _ALL
-        return closing(encode_together(source, **cuts, **reading, threads=available_cores(), around=around))
+        return closing(encode_together(source, **cuts, vocabulary=fixed, **reading, around=around))
+
+    def goes_on_from(self, learned: Mapping[str, NDArray[Any]]) -> None:
+        """Check that the model that goes on is the same in all processes, or none in all of them.
+
+        Raises:
+            ArgumentError: it is not.
+        """
+        check_same({f"model ({name})": digest_of(array) for name, array in sorted(learned.items())})
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
         """The checkpoint of all processes, of which as many as saved it go on from it.
@@ -100,7 +122,7 @@ class FitTogether(FitAlone):
         """What trains the replica of this process, or its parts."""
         if isinstance(engine, PartitionedEngine):
             return JointPartitionedRun(corpus, engine, self.settings, seed)
-        return JointRun(corpus, engine, self.settings, seed)
+        return JointRun(corpus, engine, self.settings, seed, goes_on=self._goes_on)
 
     def ends(self, stops: bool) -> bool:
         """Whether training ends: where it is to in the first process."""

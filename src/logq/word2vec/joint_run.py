@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError
 from logq.huffman import HuffmanTree
 from logq.processes import world
-from logq.text import EncodedCorpus, Vocabulary
+from logq.text import EncodedCorpus
 from logq.training.checkpoint import RunState
 from logq.word2vec.corpus_run import LR_FLOOR
 from logq.word2vec.engines import Engine
@@ -58,6 +58,7 @@ class JointRun(RunTogether):
         engine: the compiled one.
         settings: of the fit.
         seed: of everything random, the same in all processes.
+        goes_on: whether the engine has learned before, so that none begins alone.
 
     Raises:
         ArgumentError: there are more processes than entries of the corpus.
@@ -66,7 +67,9 @@ class JointRun(RunTogether):
         See logq.Word2Vec, which makes one for each `fit` under torchrun.
     """
 
-    def __init__(self, corpus: EncodedCorpus, engine: Engine, settings: Word2VecConfig, seed: int) -> None:
+    def __init__(
+        self, corpus: EncodedCorpus, engine: Engine, settings: Word2VecConfig, seed: int, *, goes_on: bool = False
+    ) -> None:
         there = world()
         if corpus.num_ids < there.size:
             raise ArgumentError("source", f"a word for each of {there.size} processes at least", corpus.num_words)
@@ -75,15 +78,15 @@ class JointRun(RunTogether):
         super().__init__(corpus, engine, epochs=settings.epochs, lr=settings.lr, seed=seed, part=share)
         self._length = corpus.num_ids // there.size  # of an epoch for one process, about
         self._done = 0  # of these
-        self._alone = min(ALONE, self._length // 2, settings.epochs * self._length // 10)
-        self._vocabulary, self._settings = corpus.vocabulary, settings
+        self._alone = 0 if goes_on else min(ALONE, self._length // 2, settings.epochs * self._length // 10)
+        self._settings = settings
         self._replicas: list[Replica] = []
         self._frequent: list[Sequence[int] | NDArray[np.int64]] = []
 
     def _meet(self) -> None:
         tables = [self.engine.vectors, *self.engine.state().values()]
-        updates = _updates(self._settings, self._vocabulary, negatives=True)
-        few = _updates(self._settings, self._vocabulary, negatives=False)
+        updates = _updates(self._settings, self.corpus, negatives=True)
+        few = _updates(self._settings, self.corpus, negatives=False)
         words = self.epoch * self._length + self._done
         self._replicas = [Replica(*one, words) for one in zip(tables, updates, strict=True)]
         often = FREQUENT_ROWS / ALL_ROWS
@@ -155,9 +158,10 @@ class JointRun(RunTogether):
         self.entry = self._entry_at(self._done)
 
 
-def _updates(settings: Word2VecConfig, vocabulary: Vocabulary, *, negatives: bool) -> list[NDArray[np.float64]]:
+def _updates(settings: Word2VecConfig, corpus: EncodedCorpus, *, negatives: bool) -> list[NDArray[np.float64]]:
     """How often rows of both tables are updated for each word of the text, about, as negatives too or not."""
-    kept = vocabulary.counts * vocabulary.keep_probability(settings.sample) / vocabulary.total
+    vocabulary = corpus.vocabulary  # whose counts are those of other texts too, where a model goes on
+    kept = corpus.counts * vocabulary.keep_probability(settings.sample) / int(corpus.counts.sum())
     if settings.hs:
         tree = HuffmanTree.from_counts(vocabulary.counts)
         outputs = np.zeros(len(vocabulary) - 1)

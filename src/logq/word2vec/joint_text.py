@@ -11,19 +11,20 @@ import torch
 from logq._arguments import ArgumentError
 from logq.process_start import all_or_none, check_same
 from logq.processes import add_up, all_counts, exchange, world
-from logq.text.encoding import EncodedCorpus, encode, find_source, new_id_file, release_ids
+from logq.text.encoding import EncodedCorpus, count_words, encode, find_source, new_id_file, release_ids
 from logq.text.encoding_cache import Encoding
 from logq.text.file_parts import divide_files
 from logq.text.id_file import IdFile
 from logq.text.reading import WordChoice, scan_text
 from logq.text.scanning import TextScan
 from logq.text.text_files import TextFile
+from logq.text.vocabulary import Vocabulary
 from logq.text.word_ranking import renumber
 from logq.text.words import warn_of_odd_text
 from logq.training.interrupts import stop_requests
 from logq.word2vec.joint_words import rank_together
 
-__all__ = ["encode_together", "share_of"]
+__all__ = ["count_together", "encode_together", "share_of"]
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ def encode_together(
     *,
     min_count: int = 5,
     max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
     encoding: str | None = None,
     threads: int = 1,
     progress: bool | None = None,
@@ -64,6 +66,7 @@ def encode_together(
             and each reads for itself.
         min_count: the smallest count a word is kept with.
         max_vocab: maximum number of words to keep.
+        vocabulary: the words to keep instead, the same in all processes.
         encoding: of the files; None recognizes it.
         threads: number of threads that split text into words.
         progress: as for `encode`.
@@ -77,36 +80,37 @@ def encode_together(
         >>> encode_together([["a", "rose", "is"], ["a", "rose"]], min_count=2).held
         range(0, 6)
     """
-    lists, files, encoding = all_or_none(lambda: find_source(source, encoding))
+    lists, files, encoding = _found(source, encoding)
     if files is None:
-        return all_or_none(lambda: encode(lists, min_count=min_count, max_vocab=max_vocab, progress=progress))
-    for file in files:
-        if file.size is None:
-            hint = "write it to a file that all processes can read"
-            raise ArgumentError("source", "files, as several processes train", file.name, hint)
-    check_same({"source": [[os.path.basename(file.name), file.size] for file in files]})
-    words = WordChoice(min_count, max_vocab, encoding=encoding)
+        cuts: dict[str, Any] = {"min_count": min_count, "max_vocab": max_vocab, "vocabulary": vocabulary}
+        return all_or_none(lambda: encode(lists, **cuts, progress=progress))
+    words = WordChoice(min_count, max_vocab, vocabulary, encoding)
     ids = new_id_file(None, None)
     try:
-        scan = _scan_parts(files, ids, words, threads, progress, cut=True)
-        if encoding is None and any(all_counts(scan.invalid_lines)):
-            # What is not UTF-8 in the middle of a file may be the first sign that it is Latin-1: see all of it.
-            ids.rewind()
-            scan = _scan_parts(files, ids, words, threads, progress, cut=False)
-        ranking = rank_together(scan, min_count, max_vocab)
-        num_ids, num_lines = renumber(ids, scan.pieces, ranking.numbers, progress)
+        scan = _scanned(files, ids, words, threads, progress)
+        if vocabulary is None:
+            ranking = rank_together(scan, min_count, max_vocab)
+            num_ids, num_lines = renumber(ids, scan.pieces, ranking.numbers, progress)
+            chosen, counts, num_types = ranking.vocabulary, ranking.vocabulary.counts, ranking.num_types
+            raw_words = chosen.raw_words
+        else:
+            num_ids, num_lines = sum(piece.num_ids for piece in scan.pieces), scan.num_lines
+            of_all = torch.from_numpy(np.sum([table.counts() for table in scan.tables], axis=0))
+            add_up(of_all, "add up counts of words")
+            chosen, counts, num_types = vocabulary, of_all.numpy(), None
+            raw_words = sum(all_counts(scan.raw_words))
         every = all_counts(num_ids)
         wanted = [_held(sum(every), rank, around) for rank in range(world().size)]
         kept = _moved(ids, every, wanted)
     finally:
         release_ids(ids, False, os.getpid())
     encoded = Encoding(
-        ranking.vocabulary,
-        ranking.vocabulary.counts,
+        chosen,
+        counts,
         sum(every),
         sum(all_counts(num_lines)),
-        ranking.vocabulary.raw_words,
-        ranking.num_types,
+        raw_words,
+        num_types,
         sum(all_counts(scan.invalid_lines)),
         sum(all_counts(scan.long_words)),
     )
@@ -116,8 +120,58 @@ def encode_together(
     return corpus
 
 
+def count_together(
+    source: Any, *, encoding: str | None = None, threads: int = 1, progress: bool | None = None
+) -> Vocabulary:
+    """Return all words of a corpus, each process having read its part, as `count_words` would in one.
+
+    Args:
+        source: as for `encode_together`, like all others.
+        encoding: of the files; None recognizes it.
+        threads: number of threads that split text into words.
+        progress: as for `encode`.
+
+    Raises:
+        OSError, ValueError, ArgumentError: as `encode_together`.
+
+    Example:
+        >>> count_together([["a", "rose", "is"], ["a", "rose"]]).index_to_key
+        ['a', 'rose', 'is']
+    """
+    lists, files, encoding = _found(source, encoding)
+    if files is None:
+        return all_or_none(lambda: count_words(lists, min_count=1, progress=progress).vocabulary)
+    scan = _scanned(files, None, WordChoice(1, None, encoding=encoding), threads, progress)
+    return rank_together(scan, 1, None).vocabulary
+
+
+def _found(source: Any, encoding: str | None) -> tuple[Any, list[TextFile] | None, str | None]:
+    """The source, its files and their encoding, the same in all processes."""
+    lists, files, encoding = all_or_none(lambda: find_source(source, encoding))
+    for file in files or ():
+        if file.size is None:
+            hint = "write it to a file that all processes can read"
+            raise ArgumentError("source", "files, as several processes train", file.name, hint)
+    if files is not None:
+        check_same({"source": [[os.path.basename(file.name), file.size] for file in files]})
+    return lists, files, encoding
+
+
+def _scanned(
+    files: list[TextFile], ids: IdFile | None, words: WordChoice, threads: int, progress: bool | None
+) -> TextScan:
+    """The scan of the part of this process."""
+    scan = _scan_parts(files, ids, words, threads, progress, cut=True)
+    if words.encoding is None and any(all_counts(scan.invalid_lines)):
+        # What is not UTF-8 in the middle of a file may be the first sign that it is Latin-1: see all of it.
+        if ids is not None:
+            ids.rewind()
+        scan = _scan_parts(files, ids, words, threads, progress, cut=False)
+    return scan
+
+
 def _scan_parts(
-    files: list[TextFile], ids: IdFile, words: WordChoice, threads: int, progress: bool | None, *, cut: bool
+    files: list[TextFile], ids: IdFile | None, words: WordChoice, threads: int, progress: bool | None, *, cut: bool
 ) -> TextScan:
     there = world()
 

@@ -198,6 +198,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
             is_encoded = isinstance(source, EncodedCorpus)
             rules = WordRules.checked(new_words, vocabulary, keep, is_fitted=self.is_fitted, is_encoded=is_encoded)
             company = company_of(self)
+            company.goes_on_from({} if known is None else self.state())
             with company.text(source, known=known, rules=rules, **reading) as corpus:
                 self.encoding_seconds = time.perf_counter() - began
                 data = _fingerprint(corpus)
