@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError
 
 __all__ = ["Columns", "HasColumns", "columns_of", "to_frame"]
 
-Columns: TypeAlias = Mapping[str, Sequence[Any]]
+Columns: TypeAlias = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Columns of equal length by name."""
 
 PAIR = ("word", "score")
@@ -103,7 +104,7 @@ def _of_rows(rows: Sequence[Mapping[str, Any]]) -> Columns:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _plain(values: Sequence[Any]) -> Any:
+def _plain(values: Sequence[Any] | NDArray[Any]) -> Any:
     """What both libraries read: an array of objects, whose values may be strings and None, is a list."""
     return values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "OUS" else values
 
