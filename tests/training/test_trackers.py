@@ -4,6 +4,7 @@ import json
 import math
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,11 @@ def test_wandb_writes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert kept["config"]["estimator"] == "YoutubeDNN"
     assert kept["config"]["dropout"] == model.dropout
     assert kept["config"]["chosen_by_fit"] == {name: one.reason for name, one in model.chosen.items()}
-    rows, summary, code = written(next(Path(kept["folder"]).parent.glob("*.wandb")))
+    file = next(Path(kept["folder"]).parent.glob("*.wandb"))
+    until = time.monotonic() + 30  # its own process writes the end
+    while (found := written(file))[2] < 0 and time.monotonic() < until:
+        time.sleep(0.1)
+    rows, summary, code = found
     assert summary["outcome"] == "finished"
     assert code == 0
     for name in ("loss", "ndcg@2"):
