@@ -37,6 +37,7 @@ COMMANDS = [
     ["score"],
     ["similar"],
     ["index"],
+    ["serve"],
     ["diagnose"],
     *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender"),
     ["tune"],

@@ -4,9 +4,10 @@ import contextlib
 import difflib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from logq.logs.identifiers import Identifiers
+if TYPE_CHECKING:
+    from logq.logs.identifiers import Identifiers
 
 __all__ = ["UnknownIdError", "known_ids", "typed_ids"]
 
@@ -23,11 +24,12 @@ class UnknownIdError(ValueError):
         what: "user" or "item".
 
     Example:
+        >>> from logq.logs.identifiers import Identifiers
         >>> print(UnknownIdError(Identifiers(["ann", "bob"]), "anne", "user"))
         'anne' is not among the 2 users of the log; like it are ann
     """
 
-    def __init__(self, ids: Identifiers, word: str, what: str) -> None:
+    def __init__(self, ids: "Identifiers", word: str, what: str) -> None:
         super().__init__(word, what)
         self.word, self.what, self.num_known, self._ids = word, what, len(ids), ids
 
@@ -48,7 +50,7 @@ class UnknownIdError(ValueError):
         return f"{self.word!r} is not among the {self.num_known:,} {self.what}s of the log; {self.some}"
 
 
-def known_ids(ids: Identifiers, words: Sequence[str], what: str) -> list[Any]:
+def known_ids(ids: "Identifiers", words: Sequence[str], what: str) -> list[Any]:
     """Read ids as they were typed.
 
     Args:
@@ -71,7 +73,7 @@ def known_ids(ids: Identifiers, words: Sequence[str], what: str) -> list[Any]:
     return found
 
 
-def typed_ids(ids: Identifiers, words: Sequence[str]) -> list[Any]:
+def typed_ids(ids: "Identifiers", words: Sequence[str]) -> list[Any]:
     """Read ids as they were typed, known or not: as integers where those of the log are, and where they can be.
 
     Example:

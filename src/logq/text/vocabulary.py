@@ -155,7 +155,7 @@ class Vocabulary:
 
         Example:
             >>> round(Vocabulary(["the", "cat"], [9_900, 100]).share_kept(1e-2), 3)
-            0.12
+            0.119
         """
         return float(self.counts @ self.keep_probability(sample)) / self.total
 

@@ -271,15 +271,15 @@ class RunCheckpoint:
 
     def _check(self, before: Mapping[str, Any], data: Any) -> None:
         now = {"class": self.kind, **self.settings}
+        if data != self.data and before["class"] == self.kind:  # before settings, which may follow from the data
+            expected = f"the data that the checkpoint {self.path} was made from"
+            hint = "resume with the same, or remove it to start afresh"
+            raise ArgumentError(self.data_name, expected, Verbatim("other data"), hint)
         for key in sorted((before.keys() | now.keys()) - self.free, key=lambda key: (key != "class", key)):
             if before.get(key) != now.get(key):
                 expected = f"{shown(before.get(key))}, as in the checkpoint {self.path}"
                 hint = "resume with the same settings, or remove it to start afresh"
                 raise ArgumentError(key, expected, now.get(key), hint)
-        if data != self.data:
-            expected = f"the data that the checkpoint {self.path} was made from"
-            hint = "resume with the same, or remove it to start afresh"
-            raise ArgumentError(self.data_name, expected, Verbatim("other data"), hint)
 
 
 def check_run_state(state: RunState, own: RunState, limits: Mapping[str, int]) -> None:

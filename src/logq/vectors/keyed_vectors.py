@@ -263,6 +263,6 @@ class KeyedVectors(WordFiles):
             made = cls(words, cast("Any", table), counts, copy=False, dtype=vectors.dtype, subwords=subwords)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        if lengths is not None:
+        if lengths is not None and is_mapped(vectors):  # a table that was read is looked at when it is first asked
             made._norms = lengths
         return made

@@ -62,7 +62,9 @@ def demo_words(
             ("Training", "bold"),
             f" skip-gram with negative sampling on {words:,} words in {len(sentences):,} sentences ...",
         )
-        vectors = train_word2vec(sentences, training, {"seed": seed, "epochs": 5}).vectors
+        vectors = train_word2vec(
+            sentences, training, {"seed": seed, "epochs": 5, "num_sampled": 5, "sample": 1e-3}
+        ).vectors
         shown = [word for word in SHOWN if word in vectors]
         tell()
         say(("Neighbors", "bold"), " by cosine")

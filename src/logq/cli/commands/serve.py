@@ -27,7 +27,7 @@ EXAMPLES = """
 logq serve model
 logq serve vectors --port 8080
 logq serve model --index model/index --index model/alike
-LOGQ_TOKEN=secret logq serve model --host 0.0.0.0
+logq serve model --host 0.0.0.0 --token secret
 """
 
 
