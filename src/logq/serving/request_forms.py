@@ -239,11 +239,6 @@ def _of_recommenders(limits: ServingLimits) -> dict[str, Form]:
         'What to do about unknown users and items, and about users with nothing to rank by: "raise" refuses the '
         'request, "ignore" leaves such items out and gives such users nothing'
     )
-    popular_text = f'{unknown_text}, "popular" gives them the most popular items.'
-    context_text = "Context of the request by column, if the model was trained with context columns."
-    features_text = "Features of the user by name, instead of those of the log."
-    user_text = "A user of the log."
-    history_text = "Instead of a user: the items of a history, the oldest first."
 
     class Reason(BaseModel):
         item: int | str
@@ -257,9 +252,23 @@ def _of_recommenders(limits: ServingLimits) -> dict[str, Form]:
         title: str = Field(default="", description="Where titles are known.")
         because: list[Reason] = Field(default=[], description="With `explain`: what speaks for the item.")
 
-    class RecommendRequest(_base(one_of=("user", "history"))):
-        user: one = Field(default_factory=_absent, description=user_text)
-        history: several = Field(default_factory=_absent, description=history_text)
+    class Asking(_base(one_of=("user", "history"))):
+        user: one = Field(default_factory=_absent, description="A user of the log.")
+        history: several = Field(
+            default_factory=_absent, description="Instead of a user: the items of a history, the oldest first."
+        )
+        user_features: named = Field(
+            default_factory=_absent, description="Features of the user by name, instead of those of the log."
+        )
+        context: named = Field(
+            default_factory=_absent,
+            description="Context of the request by column, if the model was trained with context columns.",
+        )
+        unknown: Literal["raise", "ignore", "popular"] = Field(
+            default="raise", description=f'{unknown_text}, "popular" gives them the most popular items.'
+        )
+
+    class RecommendRequest(Asking):
         k: whole = Field(default=10, ge=1, le=limits.k, description="How many items to name at most.")
         exclude_seen: bool = Field(default=True, description="Leave out what the user has had.")
         allow: several = Field(default_factory=_absent, description="The only items that may be recommended.")
@@ -268,9 +277,6 @@ def _of_recommenders(limits: ServingLimits) -> dict[str, Form]:
             default=0.0, ge=0, le=1, description="How much an item loses by being like one before it, from 0 to 1."
         )
         explain: bool = Field(default=False, description="Name the items of the history that speak most for each item.")
-        user_features: named = Field(default_factory=_absent, description=features_text)
-        context: named = Field(default_factory=_absent, description=context_text)
-        unknown: Literal["raise", "ignore", "popular"] = Field(default="raise", description=popular_text)
 
     class RecommendAnswer(BaseModel):
         items: list[Recommended] = Field(description="The best items, the best first.")
@@ -301,13 +307,8 @@ def _of_recommenders(limits: ServingLimits) -> dict[str, Form]:
         users: list[SimilarUser] = Field(default=[], description="The most similar users, where one was asked about.")
         status: str = Field(default="", description="What was done about what is unknown.")
 
-    class ScoreRequest(_base(one_of=("user", "history"))):
-        user: one = Field(default_factory=_absent, description=user_text)
-        history: several = Field(default_factory=_absent, description=history_text)
+    class ScoreRequest(Asking):
         items: several = Field(min_length=1, description="The items to score.")
-        user_features: named = Field(default_factory=_absent, description=features_text)
-        context: named = Field(default_factory=_absent, description=context_text)
-        unknown: Literal["raise", "ignore", "popular"] = Field(default="raise", description=popular_text)
 
     class Scored(BaseModel):
         item: int | str
