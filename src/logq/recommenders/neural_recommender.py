@@ -247,7 +247,7 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
         del counts, of_targets  # of all items
         if self.compile:
             task.compile()
-        config = self if grown is None else continued(self, task.num_batches)
+        config = self if grown is None else continued(self)
         loop = Loop(task, config, device, seeds, monitor=self.monitor, phase=phase)
         if resumed is not None:
             with checkpoint.restoring():

@@ -23,6 +23,10 @@ __all__ = ["continued", "later_examples", "later_targets", "replayed_events", "t
 REACH = 5
 """How many events before and behind one of a new item tell what it is like."""
 
+WARMUP = 200
+"""Steps until a model that goes on learns at the whole rate. Adam begins anew, and its first steps are as large as the
+rate whatever the gradients: a day of few events would unsettle what was learned of all others."""
+
 
 @runtime_checkable
 class _SelectsTargets(Examples, Protocol):
@@ -101,18 +105,18 @@ def later_targets(
 C = TypeVar("C", bound=NeuralConfig)
 
 
-def continued(config: C, num_batches: int) -> C:
-    """The arguments by which a model goes on, whose epochs have so many batches; a warm-up is a tenth of them at most.
+def continued(config: C) -> C:
+    """The arguments by which a model goes on.
 
     Example:
-        >>> config = continued(NeuralConfig(epochs=40, lr=0.004, warmup=300, warm_epochs=2), num_batches=50)
+        >>> config = continued(NeuralConfig(epochs=40, lr=0.004, warm_epochs=2))
         >>> config.epochs, config.lr, config.warmup
-        (2, 0.001, 10)
+        (2, 0.001, 200)
     """
     made = copy.copy(config)
     made.epochs = config.warm_epochs
     made.lr = config.lr / 4 if config.warm_lr is None else config.warm_lr
-    made.warmup = min(config.warmup, config.warm_epochs * num_batches // 10)
+    made.warmup = WARMUP
     return made
 
 
