@@ -229,7 +229,9 @@ class Loop(SavedLoop):
                 if len(self._pending) >= self._until_read:
                     self._take_losses(running)
                     self._look_at_clock(measure)
-                bar.advance(count, loss=running.recent)
+                bar.advance(
+                    count, epoch=f"{self.epoch + 1}/{-(-self.num_steps // self.task.num_batches)}", loss=running.recent
+                )
                 if checkpoint is not None and self.batch < self.task.num_batches:
                     self._save_if_due(checkpoint)
                 if on_batch is not None:
