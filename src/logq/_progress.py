@@ -11,7 +11,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from html import escape
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
@@ -23,6 +22,7 @@ from rich.text import Text
 
 from logq._arguments import ArgumentError
 from logq._launch import launched
+from logq.tables.notebook_html import escape
 
 __all__ = ["Limit", "Progress", "format_bytes", "format_quantity", "format_seconds", "say"]
 

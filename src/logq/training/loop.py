@@ -230,7 +230,7 @@ class Loop(SavedLoop):
                     self._take_losses(running)
                     self._look_at_clock(measure)
                 bar.advance(
-                    count, epoch=f"{self.epoch + 1}/{-(-self.num_steps // self.task.num_batches)}", loss=running.recent
+                    count, epoch=f"{self.epoch + 1}/{self.num_steps // self.task.num_batches}", loss=running.recent
                 )
                 if checkpoint is not None and self.batch < self.task.num_batches:
                     self._save_if_due(checkpoint)
