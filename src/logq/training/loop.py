@@ -215,7 +215,7 @@ class Loop(SavedLoop):
     ) -> None:
         self.task.module.train()
         self.budget.mark()
-        self._began, self._trained = time.perf_counter(), 0
+        self._began, self._trained, epochs = time.perf_counter(), 0, self.num_steps // self.task.num_batches
         batches = self.task.batches(self.epoch, self.batch)
         with contextlib.closing(feed(batches, self.device.torch_device)) as fed:
             for batch, count in fed:
@@ -229,9 +229,7 @@ class Loop(SavedLoop):
                 if len(self._pending) >= self._until_read:
                     self._take_losses(running)
                     self._look_at_clock(measure)
-                bar.advance(
-                    count, epoch=f"{self.epoch + 1}/{self.num_steps // self.task.num_batches}", loss=running.recent
-                )
+                bar.advance(count, epoch=f"{self.epoch + 1}/{epochs}", loss=running.recent)
                 if checkpoint is not None and self.batch < self.task.num_batches:
                     self._save_if_due(checkpoint)
                 if on_batch is not None:
