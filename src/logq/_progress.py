@@ -304,9 +304,9 @@ class _NotebookLine:
 
 def _notebook_display() -> Callable[..., Any] | None:
     """IPython's display() where a notebook's kernel runs this, which has then imported it."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None and hasattr(module, "get_ipython") else None
-    return sys.modules["IPython.display"].display if getattr(shell, "kernel", None) is not None else None
+    known, shown = sys.modules.get("IPython"), sys.modules.get("IPython.display")
+    shell = known.get_ipython() if known is not None and hasattr(known, "get_ipython") else None
+    return shown.display if shown is not None and getattr(shell, "kernel", None) is not None else None
 
 
 def say(text: str, enabled: bool | None = None) -> None:
