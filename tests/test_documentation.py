@@ -163,3 +163,15 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
         if not re.match(r"https?:|#", target):
             assert (ROOT / page).parent.joinpath(target.partition("#")[0]).exists(), f"{page}: {target}"
+
+
+def test_links_to_other_hosts_are_well_formed():
+    """Nothing is asked of the network: only what is wrong with an address in itself is found."""
+    links = [(page, link) for page, text in TEXTS.items() for link in re.findall(r"\bhttps?://[^\s)>\"'`|]+", text)]
+    assert len(links) >= 5
+    for page, link in links:
+        parts = urlsplit(link)
+        local = parts.hostname in {"127.0.0.1", "localhost"} or re.search(r"\.(example|local)$", parts.hostname or "")
+        assert parts.scheme == "https" or local, f"{page}: {link}"
+        assert local or re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), f"{page}: {link}"
+        assert not re.search(r"[\\{}^\[\]]|//", parts.path), f"{page}: {link}"

@@ -91,6 +91,14 @@ def test_progress_in_a_notebook_is_one_output_that_is_replaced(kernel):
     assert "<polyline" in "".join(events[-1]["data"]["text/html"])
 
 
+def test_progress_says_the_epoch_outside_of_notebooks_too(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    exec(compile(TRAINING, "training", "exec"), {})
+    said = capsys.readouterr().err
+    assert "epoch 3/3" in said
+    assert "epoch 4/4" in said
+
+
 FAST = """
 # %%
 import logq._progress as lines
