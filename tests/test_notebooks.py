@@ -68,7 +68,7 @@ TRAINING = """
 from logq import Word2Vec, YoutubeDNN
 from logq.logs import Interactions
 
-model = Word2Vec(dim=8, min_count=1, epochs=3, seed=1).fit([["tea", "cup", "milk"]] * 2000, progress=True)
+model = Word2Vec(dim=8, min_count=1, epochs=3, sample=0, seed=1).fit([["tea", "cup", "milk"]] * 2000, progress=True)
 
 # %%
 log = Interactions.from_sessions([["tea", "milk", "cup"], ["nail", "saw", "drill"]] * 300)

@@ -230,7 +230,7 @@ class Progress:
         """Draw the line for a terminal, leaving out what has no room: first the bar shrinks, then parts go."""
         parts = self._parts()
         # Most dispensable first; the label and the percentage always stay.
-        for name in ("", "elapsed", "rate", "fields", "left"):
+        for name in ("", "elapsed", "epoch", "rate", "fields", "left"):
             parts.pop(name, None)
             # Three columns stay free: a ^C that the terminal echoes must not make the line wrap.
             bar_width = options.max_width - 3 - sum(len(text) + 2 for text in parts.values())
@@ -244,6 +244,7 @@ class Progress:
             "rate": "green",
             "elapsed": "dim",
             "left": "",
+            "epoch": "",
             "fields": "yellow",
         }
         line = Table.grid(padding=(0, 2, 0, 0))
@@ -268,6 +269,8 @@ class Progress:
             left = left if self._limit is None else min(left, self._limit.left)
             parts["left"] = f"{format_seconds(max(left, 0.0)) if math.isfinite(left) else '-:--'} left"
         shown = {name: _format_field(value) for name, value in self._fields.items()}
+        if "epoch" in shown:
+            parts["epoch"] = f"epoch {shown.pop('epoch')}"
         if known := [f"{name} {text}" for name, text in shown.items() if text != "nan"]:
             parts["fields"] = ", ".join(known)
         return parts
