@@ -5,7 +5,8 @@
 
 W processes train a ShardedClassTable(file=...), each with its own targets, for some steps. What a step takes is memory
 that belongs to no file (RssAnon of Linux), at its peak, less that before the steps. The formula counts what a step
-holds at once: rows, biases and log Q of the classes asked for and of the sample, in as many copies as COPIES says.
+holds at once: rows, biases and log Q of the classes asked for and of the sample, and queries, in as many copies as
+COPIES says. Runs differ by a tenth, as allocators keep now more, now less.
 """
 
 import argparse
@@ -145,7 +146,7 @@ def main() -> None:
             found = measured(asked.processes, sys.executable, task, program=Path(__file__).name, folder=str(folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        formula = COPIES * (found["asked"] + asked.num_sampled) * (asked.dim + 2) * 4
+        formula = COPIES * (found["asked"] + asked.num_sampled + asked.batch) * (asked.dim + 2) * 4
         lines.append(
             f"| {classes:,} | {needed / 1e9:.1f} | {found['made']:.0f} | {found['before'] / 1e6:.0f} "
             f"| {found['step'] / 1e6:.1f} | {formula / 1e6:.1f} | {found['read'] / 1e6:.1f} "

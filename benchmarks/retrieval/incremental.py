@@ -3,9 +3,10 @@
     python benchmarks/retrieval/incremental.py '{"log": "ml-100k", "estimator": "SASRec", "by": "time", ...}'
 
 As `python benchmarks/retrieval incremental` calls it, a log, model and seed a process. The last event of each user is
-the test, the one before it the validation (leave-one-out). Of the events before these a part is new: the last tenth of
-all in order of time, or of each user's. Measured are a model that was trained without the new events, with these in the
-histories that it is asked with; the same after `fit(new, warm=True)`; and one trained on old and new events at once.
+the test, the one before it the validation (leave-one-out). Of the events before these a part is new: those of the last
+day, the last tenth of all in order of time, or of each user's. Measured are a model that was trained without the new
+events, with these in the histories that it is asked with; the same after `fit(new, warm=True)`; and one trained on old
+and new events at once.
 """
 
 import sys
@@ -22,7 +23,9 @@ from report import spread
 from rows import ROWS
 
 SHARE = 0.1
+DAY = 24 * 60 * 60
 CASES = (
+    ("ml-100k", "day", ("SASRec", "YoutubeDNN", "TwoTower")),
     ("ml-100k", "time", ("SASRec", "YoutubeDNN", "TwoTower")),
     ("ml-100k", "position", ("SASRec", "YoutubeDNN", "TwoTower")),
     ("ml-1m", "position", ("SASRec", "YoutubeDNN", "TwoTower")),
@@ -32,7 +35,9 @@ CASES = (
 
 
 def is_new(log: Any, by: str) -> np.ndarray:
-    """Which events (N,) of a log are new: the last tenth by time, or of each user (one of ten at least)."""
+    """Which events (N,) of a log are new: of the last day, the last tenth by time, or of each user (one at least)."""
+    if by == "day":
+        return log.timestamps > log.timestamps.max() - DAY
     if by == "time":
         return log.timestamps > np.quantile(log.timestamps, 1 - SHARE)
     counts = np.diff(log.offsets)
@@ -121,13 +126,15 @@ def table(found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> str:
         "NDCG@10 of a model that knows old events alone, but is asked with all of them as histories; of the same after "
         "`fit(new, warm=True)`; and of one trained anew on all. The quotients are of the means.",
         "",
-        "| log, the last tenth | model | new events, users, items | before | continued | anew | of anew | s | anew, s "
+        "| log, what is new | model | new events, users, items | before | continued | anew | of anew | s | anew, s "
         "| time |",
         "|---" * 10 + "|",
     ]
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for request, cell in found:
-        of = "of all by time" if request["by"] == "time" else "of each user"
+        of = {"day": "the last day", "time": "the last tenth of all", "position": "the last tenth of each user"}[
+            request["by"]
+        ]
         groups.setdefault((f"{request['log']}, {of}", request["estimator"]), []).append(cell)
     for (log, name), cells in groups.items():
         values = {kind: [cell[kind]["NDCG@10"] for cell in cells] for kind in ("before", "continued", "anew")}

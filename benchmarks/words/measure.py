@@ -42,11 +42,13 @@ class Execution(NamedTuple):
 
 def execute(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Execution:
     """Run a program in a folder and wait for it, noting when each line of its output came."""
+    # An installed program has its byte code beside it; without, Python would compile all modules anew each time.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     process = subprocess.Popen(
         list(command),
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -226,7 +226,7 @@ def test_settings_are_plain_numbers_and_words():
     assert settings["sampler"] == "custom"
     assert settings["objective"] == "negative_sampling"
     assert settings["lr"] == 0.025
-    assert small(sg=False).settings()["lr"] == 0.05
+    assert small(sg=False).settings()["lr"] == 0.065
     assert all(isinstance(value, int | float | str | None) for value in settings.values())
 
 

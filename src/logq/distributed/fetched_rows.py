@@ -154,6 +154,8 @@ def bring_rows(
             ids = part.placing.ids_of_rows(rows.long(), sampler.strata)
             sample = Sample(ids, own_rows, sampler.strata, _places(ids, request.unique))
             found = torch.cat([found, every[:, :-4]])
+            del every
+        del message
         weight, bias, log_q = _read(part, found, None if sampler is None else sampler.dtype)
     weight, bias = arrived(weight, bias, partial(_send_back, part, request, asked[:, 0], sample))
     return Step(weight, bias, log_q, sample)
@@ -174,12 +176,20 @@ def _send_back(
     sent = [sum(counts) for counts in zip(request.sent, strata, strict=True)]
     received = [count + own for count in request.received]
     order = torch.cat([rows for both in parts for rows in both])
-    message = torch.cat([one[order] for one in gradients], dim=1)
-    arrived = exchange(message, sent, received, part.group).split(received)
+    arrived = exchange(_side_by_side(gradients, order), sent, received, part.group).split(received)
     # Copies, so that what arrived for the sample does not stay until the step.
     part.add_gradients(asked, torch.cat([found[: len(found) - own] for found in arrived]))
     if sample is not None:
         part.add_gradients(sample.own_rows, reduce(torch.add, [found[len(found) - own :] for found in arrived]))
+
+
+def _side_by_side(columns: list[Tensor], order: Tensor) -> Tensor:
+    """Tensors (N, ...) in another order as the columns of one, without a copy of each."""
+    widths = [column.shape[1] for column in columns]
+    joined = columns[0].new_empty(len(order), sum(widths))
+    for column, place in zip(columns, joined.split(widths, dim=1), strict=True):
+        torch.index_select(column, 0, order, out=place)
+    return joined
 
 
 def _message(part: TablePart, rows: Tensor, log_q: Tensor | None) -> Tensor:

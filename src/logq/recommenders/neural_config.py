@@ -84,7 +84,7 @@ class WarmConfig(Config):
 
     warm_epochs: Annotated[
         int, AtLeast(1), Help("Passes over the new events of a log that grew, and over the old ones beside them.")
-    ] = 2
+    ] = 4
     warm_lr: Annotated[
         float | None,
         Above(0),

@@ -62,7 +62,7 @@ class Word2VecConfig(EngineChoice):
     Example:
         >>> config = Word2VecConfig(num_sampled=10, sg=False)
         >>> config.lr, config.engine_name, config.negatives
-        (0.05, 'fused', 10)
+        (0.065, 'fused', 10)
     """
 
     default_sampler: ClassVar = "unigram"
@@ -180,7 +180,7 @@ class Word2VecConfig(EngineChoice):
     lr: Annotated[
         float | None,
         Above(0),
-        Help("Learning rate at the start.", group="Training", default="0.025, or 0.05 for CBOW", also=("alpha",)),
+        Help("Learning rate at the start.", group="Training", default="0.025, or 0.065 for CBOW", also=("alpha",)),
     ] = None
     partitions: Annotated[
         int,
@@ -287,7 +287,7 @@ class Word2VecConfig(EngineChoice):
             warnings.warn(f"num_sampled: {text}", UserWarning, stacklevel=4)
         _ = self.ngrams  # checks them
         if self.lr is None:
-            self.lr = 0.025 if self.sg else 0.05
+            self.lr = 0.025 if self.sg else 0.065
         if self.engine == "fused" and self.why_not_fused:
             hint = f"there is no fused kernel for {self.why_not_fused}"
             raise ArgumentError("engine", "'auto' or 'plain'", self.engine, hint)

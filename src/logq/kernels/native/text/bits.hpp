@@ -21,6 +21,11 @@ inline std::uint64_t load_little_endian(const unsigned char *bytes) {
     return word;
 }
 
+// The lowest `length` bytes, 0 to 8 of them.
+inline std::uint64_t lowest_bytes(std::uint64_t word, std::size_t length) {
+    return length >= 8 ? word : word & ((std::uint64_t{1} << (8 * length)) - 1);
+}
+
 // The place of the lowest bit that is set; there must be one.
 inline unsigned lowest_bit(std::uint64_t mask) {
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -53,14 +58,6 @@ inline std::uint64_t fold_product(std::uint64_t a, std::uint64_t b) {
     const std::uint64_t low = a_low * b_low, cross = a_high * b_low, other = a_low * b_high;
     const std::uint64_t middle = (low >> 32) + (cross & 0xFFFFFFFFu) + other;
     return (a * b) ^ (a_high * b_high + (cross >> 32) + (middle >> 32));
-#endif
-}
-
-inline void prefetch(const void *address) {
-#if defined(__GNUC__) || defined(__clang__)
-    __builtin_prefetch(address);
-#else
-    (void)address;
 #endif
 }
 

@@ -17,7 +17,7 @@ namespace logq {
 namespace {
 
 constexpr std::size_t kSection = 4096;
-constexpr std::size_t kBatch = 32;
+constexpr std::size_t kBatch = 128;
 
 struct Places {
     std::uint32_t begins[kSection + 2];

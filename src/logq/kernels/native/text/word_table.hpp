@@ -8,8 +8,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <vector>
+
+#include "../prefetch.hpp"
+#include "bits.hpp"
 
 namespace logq {
 
@@ -25,6 +29,7 @@ struct Key {
 class WordTable {
   public:
     static constexpr std::int32_t kNone = -1;
+    static constexpr std::size_t kShort = 16;  // bytes of a word that lie beside its count
 
     WordTable();
 
@@ -64,6 +69,7 @@ class WordTable {
 
     bool is(const Word &word, const Key &key) const;
     std::size_t slot_of(const Key &key) const;  // the one that has the word, or the empty one where it belongs
+    std::int32_t append(const Key &key, std::int64_t count, std::size_t slot);
     void grow();
 
     std::uint64_t seed_[3];
@@ -72,5 +78,68 @@ class WordTable {
     std::vector<Word> words_;
     std::vector<unsigned char> arena_;
 };
+
+// Below stands what runs once a word, so that it becomes part of the loops that call it.
+
+inline Key WordTable::key(const unsigned char *bytes, std::size_t length, std::size_t readable) const {
+    Key key{0, 0, 0, bytes, static_cast<std::uint32_t>(length)};
+    if (length <= kShort) {
+        if (readable >= kShort) {
+            key.first = lowest_bytes(load_little_endian(bytes), length);
+            key.second = length > 8 ? lowest_bytes(load_little_endian(bytes + 8), length - 8) : 0;
+        } else {
+            unsigned char padded[kShort] = {};
+            std::memcpy(padded, bytes, length);
+            key.first = load_little_endian(padded);
+            key.second = load_little_endian(padded + 8);
+        }
+        key.hash = fold_product(key.first ^ seed_[0], key.second ^ seed_[1] ^ (length << 56));
+        key.hash = fold_product(key.hash ^ seed_[2], 0x9E3779B97F4A7C15u);
+        return key;
+    }
+    std::uint64_t hash = seed_[2] ^ length;
+    for (std::size_t at = 0; at + kShort < length; at += kShort) {
+        hash = fold_product(load_little_endian(bytes + at) ^ seed_[0], load_little_endian(bytes + at + 8) ^ seed_[1] ^ hash);
+    }
+    const unsigned char *last = bytes + length - kShort;
+    hash = fold_product(load_little_endian(last) ^ seed_[0], load_little_endian(last + 8) ^ seed_[1] ^ hash);
+    key.hash = fold_product(hash ^ seed_[2], 0x9E3779B97F4A7C15u);
+    return key;
+}
+
+inline void WordTable::prefetch_slot(const Key &key) const {
+    LOGQ_PREFETCH_READ(&slots_[static_cast<std::uint32_t>(key.hash) & mask_]);
+}
+
+inline void WordTable::prefetch_word(const Key &key) const {
+    const Slot slot = slots_[static_cast<std::uint32_t>(key.hash) & mask_];
+    if (slot.id_plus_one) LOGQ_PREFETCH(&words_[slot.id_plus_one - 1]);
+}
+
+inline bool WordTable::is(const Word &word, const Key &key) const {
+    if (word.length != key.length) return false;
+    if (key.length <= kShort) return word.first == key.first && word.second == key.second;
+    return word.second == key.hash && std::memcmp(arena_.data() + word.first, key.bytes, key.length) == 0;
+}
+
+inline std::size_t WordTable::slot_of(const Key &key) const {
+    const std::uint32_t hash = static_cast<std::uint32_t>(key.hash);
+    for (std::size_t at = hash & mask_;; at = (at + 1) & mask_) {
+        const Slot slot = slots_[at];
+        if (!slot.id_plus_one || (slot.hash == hash && is(words_[slot.id_plus_one - 1], key))) return at;
+    }
+}
+
+inline std::int32_t WordTable::find(const Key &key) const {
+    return static_cast<std::int32_t>(slots_[slot_of(key)].id_plus_one) - 1;
+}
+
+inline std::int32_t WordTable::add(const Key &key, std::int64_t count) {
+    const std::size_t slot = slot_of(key);
+    if (!slots_[slot].id_plus_one) return append(key, count, slot);
+    const std::size_t id = slots_[slot].id_plus_one - 1;
+    words_[id].count += count;
+    return static_cast<std::int32_t>(id);
+}
 
 }  // namespace logq
