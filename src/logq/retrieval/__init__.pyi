@@ -6,11 +6,16 @@ from .index_kinds import IndexRecall as IndexRecall
 from .index_kinds import index_recall as index_recall
 from .index_kinds import load_index as load_index
 from .index_kinds import make_index as make_index
+from .item_databases import DATABASES as DATABASES
+from .item_databases import open_items as open_items
 from .item_index import ItemIndex as ItemIndex
 from .item_index import SearchResult as SearchResult
 from .item_store import ItemStore as ItemStore
 from .item_store import StoredItems as StoredItems
+from .lancedb_items import LanceDBItems as LanceDBItems
+from .milvus_items import MilvusItems as MilvusItems
 from .pgvector_items import PgVectorItems as PgVectorItems
+from .qdrant_items import QdrantItems as QdrantItems
 from .shard_indexes import index_shards as index_shards
 from .shard_indexes import item_keys as item_keys
 from .shard_indexes import search_shards as search_shards
