@@ -86,7 +86,7 @@ class QdrantItems(ItemStore):
             self._client = QdrantClient(place)
         elif isinstance(place, str) and "://" in place:
             key = os.environ.get("QDRANT_API_KEY") if api_key is None else api_key
-            self._client = QdrantClient(url=place, api_key=key, timeout=60)
+            self._client = QdrantClient(url=place, api_key=key, timeout=60, check_compatibility=False)
         else:
             hint = "qdrant-client unpickles the files of a folder, which may execute code"
             raise ArgumentError("place", "the URL of a server, :memory: or a client", place, hint)
