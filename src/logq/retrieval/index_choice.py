@@ -69,7 +69,10 @@ class IndexChoice(NamedTuple):
         trials: all, in their order.
 
     Example:
-        See choose_index.
+        >>> exact = ExactIndex(torch.eye(4))
+        >>> trial = measure_index(exact, exact, torch.eye(4), k=1)
+        >>> IndexChoice(exact, trial, trial, (trial,)).verified.recall
+        1.0
     """
 
     index: ItemIndex

@@ -53,7 +53,7 @@ class QdrantItems(ItemStore):
         ArgumentError: the collection differs from the arguments, or the place is a folder.
 
     Example:
-        >>> with QdrantItems(":memory:", dim=2, columns={"city": "text"}) as items:  # doctest: +SKIP
+        >>> with QdrantItems(":memory:", dim=2, columns={"city": "text"}) as items:
         ...     items.write([1, 2], [[1.0, 0.0], [0.9, 0.1]], {"city": ["Rome", "Oslo"]})
         ...     items.search([[1.0, 0.0]], k=1, where=[("city", "=", "Oslo")]).ids.tolist()
         [[2]]
