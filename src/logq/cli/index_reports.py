@@ -31,8 +31,9 @@ def made_index(items: IndexedItems, kind: str, metric: str, options: Mapping[str
     from logq.retrieval import make_index
 
     shown: dict[str, Any] = {"progress": progress} if INDEXES[kind].library else {}
+    by: Any = metric
     try:
-        return make_index(kind, items.vectors(metric), metric=metric, **options, **shown)
+        return make_index(kind, items.vectors(metric), metric=by, **options, **shown)
     except TypeError as error:
         raise BadInputError(f"--option: {kind} does not take {', '.join(options)} ({error})") from error
 
@@ -55,11 +56,9 @@ def choose(
     from logq.retrieval import choose_index
 
     vectors, asked = items.vectors(metric), items.queries(metric)
-    by: Any = metric
+    settings: dict[str, Any] = {"metric": metric, "own": asked.own, "progress": progress, **options}
     try:
-        return choose_index(
-            kind, vectors, asked.vectors, recall, k=k, metric=by, own=asked.own, progress=progress, **options
-        )
+        return choose_index(kind, vectors, asked.vectors, recall, k=k, **settings)
     except TypeError as error:
         raise BadInputError(f"--option: {kind} does not take {', '.join(options)} ({error})") from error
 

@@ -121,7 +121,7 @@ class HnswlibIndex(ApproximateIndex):
         scores[:, : keys.shape[1]], slots[:, : keys.shape[1]] = 1 - distances, keys
         return scores, slots
 
-    def _found(self, queries: NDArray[np.float32], wanted: int) -> tuple[Any, NDArray[np.int64]]:
+    def _found(self, queries: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return labels and distances (M, wanted); -1 where a query reached fewer, which hnswlib calls an error."""
         threads = torch.get_num_threads()
         try:

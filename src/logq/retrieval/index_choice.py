@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,8 @@ class IndexTrial(NamedTuple):
         return ", ".join(f"{name}={value}" for name, value in given.items())
 
 
-class IndexChoice(NamedTuple):
+@dataclass(frozen=True)
+class IndexChoice:
     """An index that finds enough, and how it was chosen.
 
     Attributes:

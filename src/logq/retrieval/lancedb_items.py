@@ -75,8 +75,8 @@ class LanceDBItems(ItemStore):
     ) -> None:
         """See the class."""
         try:
-            import lancedb  # optional extra `lancedb`
-            import lancedb.index
+            import lancedb  # optional extra `lancedb`  # pyright: ignore[reportMissingImports]
+            import lancedb.index  # pyright: ignore[reportMissingImports]
             import pyarrow  # which lancedb needs
         except ModuleNotFoundError:
             raise missing_library("lancedb", "lancedb", "lancedb") from None
@@ -159,17 +159,17 @@ class LanceDBItems(ItemStore):
         self._table = self._database.open_table(self._name)
         schema = self._table.schema
         types = {field.name: str(field.type) for field in schema}
-        vector = schema.field("vector").type if "vector" in types else None
+        vector: Any = schema.field("vector").type if "vector" in types else None
         dim = getattr(vector, "list_size", 0)
         if str(types.pop("id", "")) != "int64" or not dim or str(vector.value_type) != "float":
             raise ArgumentError("table", "the name of a table with columns id int64 and vector float[D]", self._name)
         del types["vector"]
         try:
-            said = json.loads((schema.metadata or {})[_ABOUT])["metric"]
+            said: Any = json.loads((schema.metadata or {})[_ABOUT])["metric"]
         except (KeyError, TypeError, ValueError, RecursionError):
             said = None
-        metric = next((one for one in _METRICS if one == said), None)
-        return FoundTable(int(dim), column_kinds(self._name, types, _TYPES), metric)
+        metrics: list[Metric] = [one for one in _METRICS if one == said]
+        return FoundTable(int(dim), column_kinds(self._name, types, _TYPES), next(iter(metrics), None))
 
     def _names(self) -> set[str]:
         names: set[str] = set()
