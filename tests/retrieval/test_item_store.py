@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from logq import ArgumentError
 from logq.retrieval import DuckDBItems, ExactIndex, LanceDBItems, MilvusItems, PgVectorItems, QdrantItems, open_items
@@ -142,6 +143,7 @@ CONDITIONS = [
     [("open", "in", [False])],
     [("price", "in", np.array([20, 30.0, 77]))],
     [("id", "in", IDS[:9]), ("id", "!=", int(IDS[0]))],
+    [("id", "not in", torch.from_numpy(IDS[:200])), ("id", "<", 500)],
     [("city", "in", [])],
     [("city", "not in", [])],
 ]

@@ -15,7 +15,7 @@ from logq._progress import Progress
 from logq.retrieval.exact_index import ExactIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_ids
 from logq.retrieval.index_kinds import index_class, make_index, query_shares
-from logq.retrieval.index_registry import INDEX_KINDS
+from logq.retrieval.index_registry import INDEX_KINDS, INDEXES
 from logq.retrieval.item_index import Ids, ItemIndex, Vectors
 
 __all__ = ["IndexChoice", "IndexTrial", "choose_index", "measure_index"]
@@ -167,31 +167,32 @@ def choose_index(
     asked = _Asked(exact, torch.as_tensor(queries), own, min(check_int("k", k), max(1, len(exact))))
     first, second = asked.halves(seed)
     trials: list[IndexTrial] = []
-    with Progress(math.inf, "settings", f"trying {kind}", progress) as line:
+    shown = {"progress": progress} if INDEXES[kind].library else {}
+    for build in _builds(kind, exact.dim, options):
+        index = make_index(kind, vectors, ids, metric=metric, **build, **shown)
+        setting = index.search_setting
+        if setting is not None and setting.name in options:
+            raise ArgumentError(setting.name, "none with a recall, which chooses it", options[setting.name])
+        with Progress(math.inf, "settings", f"trying {kind}", progress) as line:
 
-        def tried(index: ItemIndex, given: Mapping[str, int]) -> IndexTrial:
-            trials.append(first.trial(index, given))
-            line.advance(1, recall=trials[-1].recall)
-            if report is not None:
-                report(trials[-1])
-            return trials[-1]
+            def tried(made: ItemIndex, given: Mapping[str, int], line: Progress = line) -> IndexTrial:
+                trials.append(first.trial(made, given))
+                line.advance(1, recall=trials[-1].recall)
+                if report is not None:
+                    report(trials[-1])
+                return trials[-1]
 
-        for build in _builds(kind, exact.dim, options):
-            index = make_index(kind, vectors, ids, metric=metric, **build)
-            setting = index.search_setting
-            if setting is not None and setting.name in options:
-                raise ArgumentError(setting.name, "none with a recall, which chooses it", options[setting.name])
             chosen = _smallest(index, build, wanted, tried)
-            if chosen is None:
-                continue
-            if setting is not None:
-                index.set_search(chosen.value)
-            verified = second.trial(index, build)
-            if verified.recall < wanted:
-                got = f"{chosen.about} found {verified.recall:.4f} where it was not chosen"
-                hint = "more queries tell it more exactly, a higher recall leaves room"
-                raise ArgumentError("recall", f"what holds for other queries too ({got})", recall, hint)
-            return IndexChoice(index, chosen, verified, tuple(trials))
+        if chosen is None:
+            continue
+        if setting is not None:
+            index.set_search(chosen.value)
+        verified = second.trial(index, build)
+        if verified.recall < wanted:
+            got = f"{chosen.about} found {verified.recall:.4f} where it was not chosen"
+            hint = "more queries tell it more exactly, a higher recall leaves room"
+            raise ArgumentError("recall", f"what holds for other queries too ({got})", recall, hint)
+        return IndexChoice(index, chosen, verified, tuple(trials))
     best = max(trials, key=lambda trial: trial.recall)
     at = f" with {best.about}" if best.about else ""
     raise ArgumentError("recall", f"at most what {kind} reaches, {best.recall:.4f} ± {best.error:.4f}{at}", recall)

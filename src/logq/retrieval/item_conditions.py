@@ -103,9 +103,10 @@ def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> 
             raise ArgumentError("where", f"one of the columns {', '.join(known)}", column)
         place, kind = f"for {column} {operator}", known[column]
         if operator in LISTS:
-            if isinstance(value, str) or not isinstance(value, Sequence | set | frozenset | np.ndarray):
+            given: Any = value.tolist() if hasattr(value, "tolist") else value  # arrays and tensors
+            if isinstance(given, str) or not isinstance(given, Sequence | set | frozenset):
                 raise ArgumentTypeError("where", f"several values {place}", value)
-            plain = cast("list[Any]", value.tolist() if isinstance(value, np.ndarray) else list(value))
+            plain = cast("list[Any]", list(given))
             if None in plain:
                 hint = f"rows without a value are found by ({column!r}, '=', None)"
                 raise ArgumentTypeError("where", f"values {place}", None, hint)
