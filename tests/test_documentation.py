@@ -69,7 +69,7 @@ def run_commands_of_recommendations() -> None:
         "demo items -q",
         "train item2vec logq-demo-items/calls.csv --user function --item calls --min-item 5 --min-user 3 "
         "--epochs 1 --seed 1 -o model -q",
-        "index model --duckdb items.duckdb -q",
+        "index model --to duckdb:items.duckdb -q",
     ):
         assert main(line.split()) == 0
 
