@@ -74,10 +74,16 @@ def run_commands_of_recommendations() -> None:
         assert main(line.split()) == 0
 
 
+def need_databases() -> None:
+    for needed in ("faiss", "duckdb", "qdrant_client"):
+        pytest.importorskip(needed)
+
+
 FILES: dict[str, Callable[[], None]] = {
     "README.md": lay_text_and_log,
     "docs/words.md": lay_text_and_log,
     "docs/recommendations.md": run_commands_of_recommendations,
+    "docs/databases.md": need_databases,
 }
 
 

@@ -94,7 +94,6 @@ def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
         ([], "give a folder for the index by --output, a database by --to, or --check"),
         (["--to", "duckdb:x.duckdb", "--kind", "usearch"], "expected --output with them"),
         (["--to", "x.duckdb"], "--to: expected one of duckdb:FILE, "),
-        (["--to", "qdrant:nowhere"], "--to: expected the URL of a server"),
         (["--native", "{0}/x", "--check"], "--native: expected --output with it"),
         (["-o", "{0}/i", "--native", "{0}/x"], "--native: expected an index of faiss, usearch or hnswlib"),
         (["--check", "--option", "nprobe=3"], "--option: expected --kind with it"),
@@ -387,6 +386,8 @@ def test_a_server_that_does_not_answer_is_said(logq, model):
     assert code == 2
     assert "--to: " in err
     assert "refused" in err
+    code, _, err = logq("index", model, "--to", "qdrant:nowhere")
+    assert (code, err.partition(", got")[0]) == (2, "Error: --to: expected the URL of a server, :memory: or a client")
 
 
 def test_the_file_of_the_library_is_written(logq, model, tmp_path):
