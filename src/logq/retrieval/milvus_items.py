@@ -1,8 +1,9 @@
 """`MilvusItems`: items with vectors and columns in Milvus, a server, or a file by Milvus Lite."""
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -32,6 +33,8 @@ _METRIC: Final = {"inner_product": "IP", "cosine": "COSINE"}
 _METRICS: Final[dict[str, Metric]] = {"IP": "inner_product", "COSINE": "cosine"}
 _LONGEST: Final = 65_535  # bytes of a text
 _PAGE = 1 << 12  # items read at a time
+_EFFORT: Final = {"HNSW": "ef", "IVF_FLAT": "nprobe"}  # of the kinds of `create_index`
+_LEAST, _LISTS, _MOST = 16, 16, 1 << 15  # candidates for each item to return, lists to search, and the most of both
 _FILTER: Final = Dialect(str, lambda text: json.dumps(text, ensure_ascii=False), "==", "[]", "id < 0")
 
 
@@ -90,6 +93,7 @@ class MilvusItems(ItemStore):
             if self._describe(place, self._found(), dim, columns, metric):
                 self._create()
             self._client.load_collection(self._name)
+            self._kind = self._index_kind()
         except BaseException:
             self.close()
             raise
@@ -156,6 +160,10 @@ class MilvusItems(ItemStore):
         names = {"flat": "FLAT", "hnsw": "HNSW", "ivf": "IVF_FLAT"}
         self._client.create_index(self._name, self._index(names[kind], numbers))
         self._client.load_collection(self._name)
+        self._kind = names[kind]
+
+    def _index_kind(self) -> str:
+        return str((self._client.describe_index(self._name, "vector") or {}).get("index_type"))
 
     def _index(self, kind: str, numbers: dict[str, int]) -> Any:
         params = self._client.prepare_index_params()
@@ -193,7 +201,24 @@ class MilvusItems(ItemStore):
         ]
         self._client.upsert(self._name, rows)
 
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[None]:
+        yield
+        if (
+            not self._remote
+        ):  # servers do so themselves; Milvus Lite searches what it has not sealed twenty times slower
+            self._client.flush(self._name)
+
     def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:
         chosen = literal_clause([*where, *([("id", "not in", excluded)] if excluded else [])], _FILTER)
-        found = self._client.search(self._name, queries.tolist(), limit=k, filter=chosen, output_fields=["id"])
+        name = _EFFORT.get(self._kind)
+        effort = _LEAST * k if name == "ef" else _LISTS
+        while True:  # an index may look at too few of the items that meet the conditions
+            options = {"params": {name: min(effort, _MOST)}} if name else {}
+            found = self._client.search(
+                self._name, queries.tolist(), limit=k, filter=chosen, output_fields=["id"], search_params=options
+            )
+            if not name or effort >= _MOST or all(len(hits) >= k for hits in found):
+                break
+            effort *= 8
         return best_answers([[(hit["id"], float(hit["distance"])) for hit in hits] for hits in found], k)
