@@ -16,7 +16,7 @@ from logq.training.batch_feed import feed
 from logq.training.callbacks import CallbackRun, Learned
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
-from logq.training.estimator import Seeds
+from logq.training.seeds import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from logq.training.checkpoint import RunState, check_run_state
 from logq.training.devices import Device
-from logq.training.estimator import Seeds
+from logq.training.seeds import Seeds
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Phase, TimeBudget
