@@ -112,7 +112,11 @@ class _Handler(BaseHTTPRequestHandler):
         if repo in self.hub.repositories:
             error = "You already created this model repo"
             return self._answer(409, {"error": error, "url": f"{self.hub.endpoint}/{repo}"}, {"X-Error-Message": error})
-        self.hub.repositories[repo] = {"commits": {}, "branches": {}, "private": bool(asked.get("private"))}
+        self.hub.repositories[repo] = {
+            "commits": {},
+            "branches": {},
+            "private": asked.get("visibility") == "private" or bool(asked.get("private")),
+        }
         self.hub.commit(repo, "main", {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"})
         self._answer(200, {"url": f"{self.hub.endpoint}/{repo}", "name": repo, "id": "1"})
 

@@ -207,7 +207,11 @@ def check_card(folder: str | os.PathLike[str], card: Card | None) -> None:
         ArgumentError: README.md of the folder is no card of logq.
     """
     there = Path(folder) / CARD
-    if card is not None and there.exists() and "library_name:" not in there.read_bytes()[:200].decode("utf-8", "replace"):
+    if (
+        card is not None
+        and there.exists()
+        and "library_name:" not in there.read_bytes()[:200].decode("utf-8", "replace")
+    ):
         hint = "take a folder of its own for the model"
         raise ArgumentError("card", f"False, as {there} is no model card and would be replaced", card, hint)
 

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, shown
-from logq.hub.model_cards import Card, CardFacts, SettingShown, check_card
+from logq.hub.model_cards import Card, CardFacts, SettingShown, check_card, write_card
 from logq.hub.published import Published
 from logq.vectors import vector_files
 from logq.vectors.exchange_formats import Duplicates, Errors, ReadingOptions, read_vectors, write_word2vec_format
@@ -85,15 +85,16 @@ class WordFiles(Published, WordQueries):
             self.index_to_key,
             self.vectors,
             self.counts,
-            {**self.info, **(info or {})},
+            described,
             dtype=dtype,
             subwords=self.subwords,
         )
-        self._write_card(folder, wanted)
+        if wanted is not None:
+            write_card(folder, self._card_facts(described), wanted)
 
-    def _card_facts(self) -> CardFacts:
-        settings, origin = dict(self.info), self.info.get("origin")
-        settings.pop("origin", None)
+    def _card_facts(self, info: Mapping[str, Any] | None = None) -> CardFacts:
+        settings = dict(self.info if info is None else info)
+        origin = settings.pop("origin", None)
         return CardFacts(
             kind="KeyedVectors",
             family="word vectors",
