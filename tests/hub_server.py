@@ -2,8 +2,8 @@
 
 It keeps repositories as lists of commits in memory: `create`, `preupload`, `git-lfs` (basic transfer), `commit`,
 `revision`, `tree`, `resolve`, `branch` and `validate-yaml`. Routes, fields and headers are those of huggingface_hub's
-sources; tests run the real client against it, with HF_ENDPOINT. What it is asked that it does not know is a 501, so that
-no route is answered by accident.
+sources; tests run the real client against it, with HF_ENDPOINT. What it does not know is a 501, so that no route is
+answered by accident.
 """
 
 import base64

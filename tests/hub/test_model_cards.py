@@ -8,7 +8,6 @@ import pytest
 
 from logq import ALS, EASE, ArgumentError, ArgumentTypeError, Interactions, KeyedVectors, NGram, Word2Vec, load
 from logq.evaluation import AnalogyResult, AnalogySection, Correlation, Likelihood, SimilarityResult
-
 from logq.hub import Card
 from logq.hub.model_cards import Measured, card_text, measured
 from logq.training.model_display import best_epoch

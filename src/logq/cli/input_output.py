@@ -142,7 +142,8 @@ def _fetched(values: Mapping[str, Any], roles: Mapping[str, Role]) -> dict[str, 
         if isinstance(value, list | tuple):
             return [local(one) for one in value]
         if isinstance(value, str | os.PathLike) and is_hub_place(value):
-            return type(value)(fetch_folder(value))
+            found = fetch_folder(value)
+            return str(found) if isinstance(value, str) else found
         return value
 
     return {name: local(value) if roles.get(name) is READS else value for name, value in values.items()}

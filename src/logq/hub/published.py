@@ -3,7 +3,9 @@
 import os
 import tempfile
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from typing_extensions import Self
@@ -26,7 +28,7 @@ class Published:
         (True, True)
     """
 
-    saved_for_others: ClassVar[dict[str, Any]] = {}
+    saved_for_others: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     @abstractmethod
     def _card_facts(self) -> CardFacts:

@@ -32,10 +32,10 @@ from logq.training.callbacks import CallbackRun, Callbacks
 from logq.training.config import CUSTOM
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions
-from logq.training.seeds import Seeds, fresh_seed
 from logq.training.joint_checkpoint import JointCheckpoint
 from logq.training.loop import Loop
 from logq.training.phases import Phase, TimeBudget
+from logq.training.seeds import Seeds, fresh_seed
 from logq.training.step_graphs import check_graphs
 from logq.training.weights import weights_of, with_weights
 

@@ -5,6 +5,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -280,7 +281,7 @@ class Recommender(RecommendingRanker):
 
     # ------------------------------------------------------------------------------------------------- save and load
 
-    saved_for_others = {"users": False}
+    saved_for_others = MappingProxyType({"users": False})
 
     def save(
         self,

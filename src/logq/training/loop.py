@@ -16,7 +16,6 @@ from logq.training.batch_feed import feed
 from logq.training.callbacks import CallbackRun, Learned
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
-from logq.training.seeds import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
@@ -24,6 +23,7 @@ from logq.training.phases import Chosen, Phase, TimeBudget
 from logq.training.running_mean import Problems, RunningMean
 from logq.training.saved_loop import SavedLoop
 from logq.training.schedule import Schedule, WeightAverage
+from logq.training.seeds import Seeds
 from logq.training.step_graphs import StepGraphs, check_capturable, check_graphs
 from logq.training.task import Task
 from logq.training.together import Alone, Together

@@ -78,6 +78,7 @@ class WordFiles(Published, WordQueries):
         """
         wanted = Card.of(card)
         check_card(folder, wanted)
+        described = {**self.info, **(info or {})}
         if dtype not in (None, "float32", "float16", "int8"):
             raise ArgumentError("dtype", "float32, float16, int8 or None", dtype)
         vector_files.write_safetensors(

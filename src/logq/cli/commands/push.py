@@ -99,7 +99,7 @@ def push(
     found = _open(model)
     with tempfile.TemporaryDirectory(prefix="logq-") as folder:
         home = Path(folder)
-        saving: dict[str, Any] = {"users": True} if users and found.saved_for_others else found.saved_for_others
+        saving = dict.fromkeys(found.saved_for_others, users)  # which is about users, and nothing else
         found.save(home, **saving, card=card)
         _add_titles(model, found, home)
         if dry_run:
