@@ -155,6 +155,7 @@ logq recommend model --user 42
         "similar": _command("similar:similar"),
         "index": _command("index:index"),
         "serve": _command("serve:serve"),
+        "export": _command("export:export"),
         "push": _command("push:push"),
         "diagnose": _command("diagnose:diagnose"),
         "vocab": _command("vocab:vocab"),

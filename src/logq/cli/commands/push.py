@@ -12,9 +12,9 @@ import typer
 from logq._progress import format_bytes
 from logq.cli.command_options import Quiet
 from logq.cli.input_output import READS
+from logq.cli.model_folders import ModelArgument, open_model
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.report import in_python, positional, python_command, say, say_next
-from logq.folders.folder_contents import FolderError
 
 __all__ = ["EXAMPLES", "push"]
 
@@ -27,11 +27,7 @@ logq push vectors me/words --language en --about about.md
 
 
 def push(
-    model: Annotated[
-        Path,
-        typer.Argument(metavar="MODEL", help="Folder written by `logq train`, or a file of word vectors of any tool."),
-        READS,
-    ],
+    model: ModelArgument,
     repo: Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository; it is made if it is missing.")],
     users: Annotated[
         bool,
@@ -83,6 +79,7 @@ def push(
 
     Every command that reads a model takes hf://USER/NAME instead of a folder, and hf://USER/NAME@REVISION.
     """
+    from logq.folders.recommender_folders import save_titles
     from logq.hub.hub_folders import push_folder
     from logq.hub.model_cards import CARD, Card
 
@@ -96,12 +93,13 @@ def push(
         repo_id=name,
         written=_saved_on(model),
     )
-    found = _open(model)
+    found, titles = open_model(model)
     with tempfile.TemporaryDirectory(prefix="logq-") as folder:
         home = Path(folder)
         saving = dict.fromkeys(found.saved_for_others, users)  # which is about users, and nothing else
         found.save(home, **saving, card=card)
-        _add_titles(model, found, home)
+        if titles is not None:
+            save_titles(home, titles)
         if dry_run:
             say((home / CARD).read_text(encoding="utf-8"))
             for file in sorted(home.iterdir()):
@@ -120,25 +118,6 @@ def push(
     place = f"hf://{name}{f'@{revision}' if revision else ''}"
     say(f"{type(found).__name__} is at ", (place, "bold"), f" now: {address}")
     say_next([*_asking(found, place), (python_command(f"import logq; print(logq.load({in_python(place)}))"), "")])
-
-
-def _open(model: Path) -> Any:
-    """What a folder or a file holds.
-
-    Raises:
-        FolderError: nothing that can be sent.
-    """
-    if model.is_dir():
-        from logq.estimators import load
-
-        found = load(model)
-    else:
-        from logq.vectors import KeyedVectors
-
-        found = KeyedVectors.load(model)
-    if not hasattr(found, "push_to_hub"):
-        raise FolderError(f"{model}: expected a model or word vectors, found {type(found).__name__}")
-    return found
 
 
 def _saved_on(model: Path) -> str | None:
@@ -165,14 +144,6 @@ def _scores(typed: list[str]) -> dict[str, Any]:
             raise BadInputError(f"--scores: expected DATA=FILE, a file that `logq evaluate --json` wrote, got {one!r}")
         found[name] = read
     return found
-
-
-def _add_titles(model: Path, found: Any, home: Path) -> None:
-    if not hasattr(found, "known"):
-        return
-    from logq.folders.recommender_folders import load_titles, save_titles
-
-    save_titles(home, load_titles(model, found.known.num_items))
 
 
 def _asking(found: Any, place: str) -> list[tuple[str, str]]:
