@@ -13,7 +13,7 @@ def test_words_become_a_model_of_sentence_transformers(logq, vectors, tmp_path):
 
 
 def test_a_recommender_takes_its_titles_along(logq, model, tmp_path):
-    code, out, err = logq("export", model, "-o", tmp_path / "out", "--format", "arrays")
+    code, _, err = logq("export", model, "-o", tmp_path / "out", "--format", "arrays")
     assert (code, err) == (0, "")
     titles = json.loads((tmp_path / "out" / "titles.json").read_text())
     ids = json.loads((tmp_path / "out" / "item_ids.json").read_text())

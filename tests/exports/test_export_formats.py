@@ -164,7 +164,7 @@ def test_refusals_name_what_there_is(tmp_path):
         export_model(fitted("EASE"), tmp_path / "a")
     with pytest.raises(ArgumentError, match="format: expected one of those that ALS has: arrays, projector, got onnx"):
         export_model(fitted("ALS"), tmp_path / "a", "onnx")
-    with pytest.raises(ArgumentError, match="format: expected one of onnx, static-embedding, .*, got 'pickle'"):
+    with pytest.raises(ArgumentError, match=r"format: expected one of onnx, static-embedding, .*, got 'pickle'"):
         export_model(WORDS, tmp_path / "a", "pickle")
     with pytest.raises(AttributeError, match="EASE: it has learned nothing yet, call fit first"):
         export_model(EASE(), tmp_path / "a")

@@ -11,7 +11,7 @@ from typing import Any
 from logq._arguments import ArgumentError, Verbatim
 from logq._project import install_line, version
 
-__all__ = ["FILES", "HubError", "fetch_folder", "is_hub_place", "push_folder"]
+__all__ = ["FILES", "HubError", "fetch_folder", "is_hub_place", "push_folder", "repository_name"]
 
 FILES = ("*.safetensors", "*.json", "README.md")
 """What is fetched of a repository: none of it can hold code that loading would run."""
@@ -129,9 +129,7 @@ def push_folder(
         ...
         logq.ArgumentError: repo_id: expected user/name, got 'no name'
     """
-    name = repo_id.removeprefix(_SCHEME).lstrip("/") if is_hub_place(repo_id) else repo_id
-    if not _is_repository(name):
-        raise ArgumentError("repo_id", "user/name", repo_id)
+    name = repository_name(repo_id)
     hub = _library()
     with _refusals(hub, name, revision), _bars(hub, progress):
         api = hub.HfApi(token=token, library_name="logq", library_version=version())
@@ -146,6 +144,22 @@ def push_folder(
             commit_message=message or f"Upload a model by logq {version()}",
         )
     return str(done.commit_url)
+
+
+def repository_name(repo_id: str) -> str:
+    """Return the name of a repository, as which hf://user/name counts too.
+
+    Raises:
+        ArgumentError: it is none.
+
+    Example:
+        >>> repository_name("hf://me/shop")
+        'me/shop'
+    """
+    name = repo_id.removeprefix(_SCHEME).lstrip("/") if is_hub_place(repo_id) else repo_id
+    if not _is_repository(name):
+        raise ArgumentError("repo_id", "user/name", repo_id)
+    return name
 
 
 def _is_repository(text: str) -> bool:

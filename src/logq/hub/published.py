@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-from logq.hub.hub_folders import fetch_folder, push_folder
+from logq.hub.hub_folders import fetch_folder, push_folder, repository_name
 from logq.hub.model_cards import Card, CardFacts, write_card
 
 __all__ = ["Published"]
@@ -77,14 +77,14 @@ class Published:
             HubError: the hub refuses it, or cannot be reached.
         """
         saved: Any = self  # whose save has more arguments than are known here
-        wanted = Card.of(card)
+        name, wanted = repository_name(repo_id), Card.of(card)
         if wanted is not None:
-            wanted = replace(wanted, repo_id=wanted.repo_id or repo_id.removeprefix("hf://"))
+            wanted = replace(wanted, repo_id=wanted.repo_id or name)
         with tempfile.TemporaryDirectory(prefix="logq-") as folder:
             saved.save(folder, **{**self.saved_for_others, **saving}, card=wanted or False)
             return push_folder(
                 folder,
-                repo_id,
+                name,
                 private=private,
                 revision=revision,
                 token=token,

@@ -28,7 +28,7 @@ logq push vectors me/words --language en --about about.md
 
 def push(
     model: ModelArgument,
-    repo: Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository; it is made if it is missing.")],
+    repo_id: Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository; it is made if it is missing.")],
     users: Annotated[
         bool,
         typer.Option("--users", help="Send the ids and histories of users along, which otherwise stay here."),
@@ -80,10 +80,10 @@ def push(
     Every command that reads a model takes hf://USER/NAME instead of a folder, and hf://USER/NAME@REVISION.
     """
     from logq.folders.recommender_folders import save_titles
-    from logq.hub.hub_folders import push_folder
+    from logq.hub.hub_folders import push_folder, repository_name
     from logq.hub.model_cards import CARD, Card
 
-    name = repo.removeprefix("hf://")
+    name = repository_name(repo_id)
     card = Card(
         scores=_scores(scores or []),
         about="" if about is None else about.read_text(encoding="utf-8"),
