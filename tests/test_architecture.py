@@ -68,6 +68,7 @@ PACKAGES = (
     "folders",
     "exports",
     "serving",
+    "doctor",
     "cli",
     "__main__",
 )
@@ -103,6 +104,9 @@ LATE_IMPORTS = {
     "logq.row_losses": "the table and its names are known without torch",
     "logq.objectives": "the table and its names are known without torch",
     "logq.estimators": "estimators are loaded by name",
+    "logq.doctor.installation": "what is missing is reported",
+    "logq.doctor.trials": "what is missing is reported",
+    "logq.doctor.troubles": "what is missing is reported",
     "logq.exports.export_formats": "what writes a format is loaded by name",
     "logq.folders.folder_contents": "what a folder holds is told without numpy",
     "logq.folders.index_folders": "the command line names the file without torch",

@@ -41,6 +41,7 @@ COMMANDS = [
     ["export"],
     ["push"],
     ["diagnose"],
+    ["doctor"],
     *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender"),
     ["tune"],
     *(

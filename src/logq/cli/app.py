@@ -158,6 +158,7 @@ logq recommend model --user 42
         "export": _command("export:export"),
         "push": _command("push:push"),
         "diagnose": _command("diagnose:diagnose"),
+        "doctor": _command("doctor:doctor"),
         "vocab": _command("vocab:vocab"),
         "prepare": _command("prepare:prepare"),
         "phrases": _command("find_phrases:phrases"),

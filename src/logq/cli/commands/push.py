@@ -137,7 +137,7 @@ def _scores(typed: list[str]) -> dict[str, Any]:
     for one in typed:
         name, _, file = one.rpartition("=")
         try:
-            read = json.loads(Path(file).read_bytes())
+            read = json.loads(Path(file).read_bytes()) if name else None
         except (ValueError, RecursionError):
             read = None
         if not name or not isinstance(read, dict):
