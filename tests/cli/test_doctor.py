@@ -3,13 +3,13 @@ import json
 from logq.doctor import Examination
 from logq.doctor.extra_uses import Extra
 from logq.doctor.installation import Fact
-from logq.doctor.trials import Trial
+from logq.doctor.trials import Attempt
 from logq.doctor.troubles import Trouble
 
 ILL = Examination(
     [Fact("torch", "2.13.0")],
     [],
-    [Trial("files", "OSError: full"), Trial("word vectors", "")],
+    [Attempt("files", "OSError: full"), Attempt("word vectors", "")],
     [
         Extra("hub", ("logq push",), ("huggingface-hub",), "pip install 'logq[hub]'"),
         Extra("map", ("logq map",), (), ""),

@@ -9,7 +9,7 @@ from logq.doctor import Examination, environment
 from logq.doctor.environment import VARIABLES, variables_that_are_set
 from logq.doctor.extra_uses import FOR_DEVELOPERS, USES, look_at_extras
 from logq.doctor.installation import kernels_that_run, versions
-from logq.doctor.trials import TRIALS, Trial, run_trials
+from logq.doctor.trials import TRIALS, Attempt, run_trials
 from logq.doctor.troubles import Trouble
 from test_project import PROJECT, installed  # noqa: F401
 
@@ -83,7 +83,7 @@ def test_trials_work_here_and_a_failing_one_does_not_stop_the_others(monkeypatch
 
 def test_it_works_where_no_trial_fails_and_no_error_is_found():
     def examination(error="", level="warning"):
-        return Examination([], [], [Trial("files", error)], [], [], [Trouble(level, "a", "b")])
+        return Examination([], [], [Attempt("files", error)], [], [], [Trouble(level, "a", "b")])
 
     assert examination().works
     assert not examination(error="OSError").works

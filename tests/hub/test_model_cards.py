@@ -9,7 +9,7 @@ import pytest
 from logq import ALS, EASE, ArgumentError, ArgumentTypeError, Interactions, KeyedVectors, NGram, Word2Vec, load
 from logq.evaluation import AnalogyResult, AnalogySection, Correlation, Likelihood, SimilarityResult
 from logq.hub import Card
-from logq.hub.model_cards import Measured, card_text, measured
+from logq.hub.model_cards import CardMetric, card_text, measured
 from logq.training.model_display import best_epoch
 from recommender_cases import fitted, make, planted_split
 
@@ -168,4 +168,4 @@ def test_numbers_without_a_value_are_left_out_of_the_front_matter():
     text = card_text(facts, Card({"test": {"perplexity": float("inf")}}))
     assert "model-index" not in text
     assert "| perplexity | inf |" in text
-    assert Measured("x", 1.0).low != Measured("x", 1.0).low
+    assert CardMetric("x", 1.0).low != CardMetric("x", 1.0).low

@@ -6,7 +6,7 @@ from typing import Any
 from logq.doctor.environment import SetVariable, variables_that_are_set
 from logq.doctor.extra_uses import Extra, look_at_extras
 from logq.doctor.installation import Fact, kernels_that_run, versions
-from logq.doctor.trials import Trial, run_trials
+from logq.doctor.trials import Attempt, run_trials
 from logq.doctor.troubles import Trouble, find_troubles
 
 __all__ = ["Examination", "examine"]
@@ -25,13 +25,13 @@ class Examination:
         troubles: what is in the way, errors first.
 
     Example:
-        >>> Examination([], [], [Trial("files", "OSError: full")], [], [], []).works
+        >>> Examination([], [], [Attempt("files", "OSError: full")], [], [], []).works
         False
     """
 
     installed: list[Fact]
     kernels: list[Fact]
-    trials: list[Trial]
+    trials: list[Attempt]
     extras: list[Extra]
     variables: list[SetVariable]
     troubles: list[Trouble]

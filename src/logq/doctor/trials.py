@@ -4,10 +4,10 @@ import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["TRIALS", "Trial", "run_trials"]
+__all__ = ["TRIALS", "Attempt", "run_trials"]
 
 
-class Trial(NamedTuple):
+class Attempt(NamedTuple):
     """Something that was tried.
 
     Args:
@@ -15,7 +15,7 @@ class Trial(NamedTuple):
         error: what it ended with; "" where it works.
 
     Example:
-        >>> Trial("word vectors", "").error
+        >>> Attempt("word vectors", "").error
         ''
     """
 
@@ -23,16 +23,16 @@ class Trial(NamedTuple):
     error: str
 
 
-def run_trials() -> list[Trial]:
+def run_trials() -> list[Attempt]:
     """Try everything, whatever fails."""
-    found: list[Trial] = []
+    found: list[Attempt] = []
     for name, attempt in TRIALS.items():
         error = ""
         try:
             attempt()
         except Exception as failure:
             error = f"{type(failure).__name__}: {' '.join(str(failure).split())}"
-        found.append(Trial(name, error))
+        found.append(Attempt(name, error))
     return found
 
 

@@ -66,14 +66,14 @@ FORMATS = (
     ExportFormat(
         "arrays",
         ("recommender", "word vectors"),
-        "logq.exports.arrays:write_arrays",
+        "logq.exports.vector_arrays:write_arrays",
         "Vectors as .npy, with ids, words, counts and titles.",
         needs="has_vectors",
     ),
     ExportFormat(
         "projector",
         ("recommender", "word vectors"),
-        "logq.exports.arrays:write_projector",
+        "logq.exports.vector_arrays:write_projector",
         "Tables for TensorFlow's Embedding Projector.",
         needs="has_vectors",
     ),
@@ -138,7 +138,7 @@ def export_model(
         ...     print(Path(folder, "vectors.txt").read_text(), end="")
         'word2vec'
         1 2
-        tea 1.0 2.0
+        tea 1 2
     """
     if not getattr(model, "is_fitted", True):
         raise AttributeError(f"{type(model).__name__}: it has learned nothing yet, call fit first")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from logq._files import atomic_write
-from logq.exports.arrays import write_array, write_list
+from logq.exports.vector_arrays import write_array, write_list
 from logq.logs.feature_values import Buckets, Coding
 
 __all__ = ["write_query_service"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from logq.exports.arrays import words_of
+from logq.exports.vector_arrays import words_of
 
 __all__ = ["write_arpa", "write_binary", "write_fasttext_model", "write_static", "write_text"]
 

@@ -21,7 +21,17 @@ from logq._project import home, version
 from logq.tables.notebook_html import cell
 from logq.tables.result_frames import HasColumns
 
-__all__ = ["CARD", "Card", "CardFacts", "Measured", "SettingShown", "card_text", "check_card", "measured", "write_card"]
+__all__ = [
+    "CARD",
+    "Card",
+    "CardFacts",
+    "CardMetric",
+    "SettingShown",
+    "card_text",
+    "check_card",
+    "measured",
+    "write_card",
+]
 
 CARD = "README.md"
 
@@ -34,11 +44,11 @@ _TAGS = {
 }
 
 
-class Measured(NamedTuple):
+class CardMetric(NamedTuple):
     """A metric of an evaluation, with the ends of its interval where it has one.
 
     Example:
-        >>> Measured("NDCG@10", 0.0625).value
+        >>> CardMetric("NDCG@10", 0.0625).value
         0.0625
     """
 
@@ -145,7 +155,7 @@ class CardFacts:
     sizes: Mapping[str, int]
     settings: Sequence[SettingShown]
     every_setting: Mapping[str, Any]
-    validation: tuple[str, Sequence[Measured]] | None
+    validation: tuple[str, Sequence[CardMetric]] | None
     usage: str
     users: int | None = None
 
@@ -153,7 +163,7 @@ class CardFacts:
 _Rows: TypeAlias = Iterable[Sequence[str]]
 
 
-def measured(result: Any, name: str = "scores") -> list[Measured]:
+def measured(result: Any, name: str = "scores") -> list[CardMetric]:
     """Return the metrics of what an evaluation returned, or of numbers by name.
 
     Raises:
@@ -162,14 +172,14 @@ def measured(result: Any, name: str = "scores") -> list[Measured]:
     Example:
         >>> from logq.evaluation import Likelihood
         >>> [one for one in measured(Likelihood(-2.0, 2, 1)) if one.name == "cross_entropy"]
-        [Measured(name='cross_entropy', value=1.0, low=nan, high=nan)]
+        [CardMetric(name='cross_entropy', value=1.0, low=nan, high=nan)]
         >>> measured({"values": {"HR@10": 0.5}, "intervals": {"HR@10": [0.4, 0.6]}})
-        [Measured(name='HR@10', value=0.5, low=0.4, high=0.6)]
+        [CardMetric(name='HR@10', value=0.5, low=0.4, high=0.6)]
     """
     if isinstance(result, Mapping):
         intervals = result.get("intervals") or {}
         found = [
-            Measured(key, float(value), *map(float, intervals.get(key, ())))
+            CardMetric(key, float(value), *map(float, intervals.get(key, ())))
             for key, value in {**result, **(result.get("values") or {}), **(result.get("metrics") or {})}.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         ]
@@ -182,18 +192,18 @@ def measured(result: Any, name: str = "scores") -> list[Measured]:
     return found
 
 
-def _of_columns(columns: Mapping[str, list[Any]]) -> list[Measured]:
+def _of_columns(columns: Mapping[str, list[Any]]) -> list[CardMetric]:
     """The metrics in the columns that a data frame of a result has."""
     if {"metric", "k", "part", "value"} <= columns.keys():  # of rankings
         rows = zip(*(columns[name] for name in ("metric", "k", "part", "value", "low", "high")), strict=True)
         return [
-            Measured(f"{metric}@{k}" + (f", {part}" if part else ""), value, low, high)
+            CardMetric(f"{metric}@{k}" + (f", {part}" if part else ""), value, low, high)
             for metric, k, part, value, low, high in rows
         ]
     first = next(iter(columns))
     named = not isinstance(columns[first][0], int | float | np.number) if columns[first] else False
     return [
-        Measured(f"{key}, {row}" if named else key, float(value))
+        CardMetric(f"{key}, {row}" if named else key, float(value))
         for number, row in enumerate(columns[first])
         for key, values in columns.items()
         if isinstance(value := values[number], int | float | np.number)
@@ -304,8 +314,8 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "data"
 
 
-def _metrics(found: Sequence[Measured]) -> str:
-    def interval(one: Measured) -> str:
+def _metrics(found: Sequence[CardMetric]) -> str:
+    def interval(one: CardMetric) -> str:
         return f"{cell(one.low)} to {cell(one.high)}" if math.isfinite(one.low) else ""
 
     with_intervals = any(math.isfinite(one.low) for one in found)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from logq._arguments import shown
 from logq.estimators import ESTIMATORS
-from logq.hub.model_cards import CardFacts, Measured, SettingShown, measured
+from logq.hub.model_cards import CardFacts, CardMetric, SettingShown, measured
 from logq.tables.notebook_html import block, grid, learning_curves
 
 __all__ = ["BestEpoch", "best_epoch", "facts_of", "html_of", "text_of"]
@@ -108,7 +108,7 @@ def facts_of(model: Any, sizes: Mapping[str, int], usage: str, users: int | None
     )
 
 
-def _validation(model: Any) -> tuple[str, Sequence[Measured]] | None:
+def _validation(model: Any) -> tuple[str, Sequence[CardMetric]] | None:
     """What was measured while it was trained."""
     best = best_epoch(getattr(model, "training_log", ()), str(getattr(model, "monitor", "ndcg@10")))
     if best is not None:
