@@ -112,11 +112,7 @@ def unwritable() -> Iterator[Trouble]:
         ("HF_HOME", "~/.cache/huggingface", "models of the hub (hf://user/name)"),
         ("TRITON_CACHE_DIR", "~/.triton", "kernels for GPUs"),
     ):
-        if (
-            purpose.startswith("kernels")
-            and (torch := _imported("torch")) is not None
-            and not torch.cuda.is_available()
-        ):
+        if variable == "TRITON_CACHE_DIR" and not _has_gpu():
             continue
         folder = Path(os.environ.get(variable) or usual).expanduser()
         there = next((one for one in (folder, *folder.parents) if one.exists()), None)

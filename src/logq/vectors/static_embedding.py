@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_bool
 from logq._files import atomic_write
 from logq._model_file import write_tensors
+from logq.vectors.vector_arguments import Vectors
 
 __all__ = ["write_static_embedding"]
 
@@ -30,7 +30,7 @@ _CONFIG = {
 def write_static_embedding(
     folder: str | os.PathLike[str],
     words: Sequence[str],
-    vectors: NDArray[np.float32],  # (V, D)
+    vectors: Vectors,  # (V, D)
     *,
     lowercase: bool = False,
 ) -> None:
