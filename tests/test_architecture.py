@@ -99,6 +99,7 @@ OPTIONAL = {
 
 # Modules that import inside of functions on purpose, with the reason.
 LATE_IMPORTS = {
+    "logq._project": "commands start without the metadata of the installation",
     "logq._arguments": "the command line starts without numpy",
     "logq.approximations": "the table and its names are known without torch",
     "logq.row_losses": "the table and its names are known without torch",

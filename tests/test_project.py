@@ -72,6 +72,19 @@ def test_sources_that_were_never_installed_go_without():
     assert _project.page("docs/large-logs.md") == "docs/large-logs.md"
 
 
+def test_extras_that_messages_name_are_there():
+    root = Path(__file__).parents[1]
+    sources = [
+        path.read_text(encoding="utf-8") for folder in ("src", "docs") for path in (root / folder).rglob("*.*[dy]")
+    ]
+    named = {
+        name for text in sources for several in re.findall(r"logq\[([\w,]+)\]", text) for name in several.split(",")
+    }
+    named |= {name for text in sources for name in re.findall(r"install_(?:line|steps)\(.*?[\"'](\w+)[\"']", text)}
+    assert named >= {"hub", "serve", "onnx", "logs"}
+    assert named - {"polars"} <= set(PROJECT["optional-dependencies"])  # a module, with its extra behind it
+
+
 def test_pages_that_messages_name_are_there():
     """By `page`, so that a message has the whole address."""
     root = Path(__file__).parents[1]

@@ -3,7 +3,6 @@
 All of it is said once, in pyproject.toml, and read from the metadata that an installation has.
 """
 
-import importlib.metadata
 import re
 from functools import cache
 from typing import Any, NamedTuple
@@ -32,6 +31,8 @@ class Needed(NamedTuple):
 
 @cache
 def _metadata() -> Any:
+    import importlib.metadata  # half of what a command needs to start
+
     try:
         return importlib.metadata.metadata("logq")
     except importlib.metadata.PackageNotFoundError:  # sources on the path, never installed

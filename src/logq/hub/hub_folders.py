@@ -31,13 +31,21 @@ class HubError(OSError):
 
 
 def is_hub_place(place: str | os.PathLike[str]) -> bool:
-    """Whether a model is named by its place on the hub: hf://user/name.
+    r"""Whether a model is named by its place on the hub: hf://user/name.
 
     Example:
         >>> is_hub_place("hf://me/shop"), is_hub_place(Path("hf://me/shop")), is_hub_place("me/shop")
         (True, True, False)
+        >>> is_hub_place("hf:\\me\\shop")
+        True
     """
-    return os.fspath(place).startswith(_SCHEME)
+    return _spelled(place).startswith(_SCHEME)
+
+
+def _spelled(place: str | os.PathLike[str]) -> str:
+    """A place as it was typed, of which a Path of Windows has turned the slashes around."""
+    text = os.fspath(place)
+    return text.replace("\\", "/") if text.startswith("hf:") else text
 
 
 def fetch_folder(
@@ -68,7 +76,7 @@ def fetch_folder(
         >>> fetch_folder(".")
         PosixPath('.')
     """
-    text = os.fspath(place)
+    text = _spelled(place)
     if not is_hub_place(text) and (os.path.exists(text) or not _is_repository(text)):
         if revision is not None:
             hint = "a folder on this machine has one state"
