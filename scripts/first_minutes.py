@@ -2,14 +2,15 @@
 
     python scripts/first_minutes.py dist/logq-0.1.0-cp311-cp311-linux_x86_64.whl
 
-Times are those of the clock, from `pip install` on. A hint is a line under "Next steps", and a line that installs an
-extra; each is run as it is printed, and so is what that prints. The exit code is 1 if one of them fails. Needs nothing
+Times are those of the clock, from `pip install` on. A hint is a line under "Next steps", and what an error says to
+install; each is run as it is printed, and so is what that prints. The exit code is 1 if one of them fails. Needs nothing
 but Python; pip is to find torch and the rest, by an index or what its own configuration says (PIP_CONSTRAINT).
 """
 
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,8 @@ STARTS = (
 SERVERS = ("logq serve",)
 """What runs until it is ended."""
 
-AT_MOST = 80
+AT_MOST, LONGEST = 80, 180
+"""Commands, and seconds of one: a training of minutes is ended then, and counts as running."""
 
 
 def main() -> int:
@@ -102,7 +104,7 @@ def follow(home: Path, wheel: Path, *, is_installed: bool) -> int:
             else:
                 failed.append(command)
         else:
-            waiting += [hint for hint in hints if hint not in seen]
+            waiting += [hint for hint in hints if hint not in seen and not hint.startswith("pip install")]
     print(f"{len(seen)} commands, {len(failed)} failed" + "".join(f"\n  {command}" for command in failed))
     return bool(failed)
 
@@ -110,9 +112,15 @@ def follow(home: Path, wheel: Path, *, is_installed: bool) -> int:
 def run(command: str, folder: Path, surroundings: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """Run a line as a shell does; what serves is ended once it has said where."""
     if not command.startswith(SERVERS):
-        return subprocess.run(
-            command, shell=True, cwd=folder, env=surroundings, capture_output=True, text=True, timeout=900, check=False
-        )
+        quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(f"exec {command}", shell=True, cwd=folder, env=surroundings, **quiet) as process:
+            try:
+                said = process.communicate(timeout=LONGEST)
+                return subprocess.CompletedProcess(command, process.returncode, *said)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)
+                process.communicate()
+                return subprocess.CompletedProcess(command, 0, f"ended after {LONGEST} s, as by Ctrl-C", "")
     with subprocess.Popen(
         f"exec {command}",
         shell=True,
