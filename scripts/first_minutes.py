@@ -3,8 +3,8 @@
     python scripts/first_minutes.py dist/logq-0.1.0-cp311-cp311-linux_x86_64.whl
 
 Times are those of the clock, from `pip install` on. A hint is a line under "Next steps", and what an error says to
-install; each is run as it is printed, and so is what that prints. The exit code is 1 if one of them fails. Needs nothing
-but Python; pip is to find torch and the rest, by an index or what its own configuration says (PIP_CONSTRAINT).
+install; each is run as it is printed, and so is what that prints. The exit code is 1 if one of them fails. Needs
+nothing but Python; pip is to find torch and the rest, by an index or what its own configuration says (PIP_CONSTRAINT).
 """
 
 import argparse

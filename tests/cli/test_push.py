@@ -39,7 +39,7 @@ def test_mistakes_are_one_line(logq, vectors, tmp_path):
     code, _, err = logq("push", vectors, "me/words", "--scores", tmp_path / "none")
     assert (code, err.partition(", got")[0]) == (
         2,
-        "Error: --scores: expected DATA=FILE, a file that `logq evaluate --json` wrote",
+        "Error: --scores: expected DATA=JSON, a file that `logq evaluate --json` wrote",
     )
     code, _, err = logq("push", tmp_path / "none", "me/words")
     assert (code, "No such file" in err) == (2, True)

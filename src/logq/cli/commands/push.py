@@ -42,7 +42,7 @@ def push(
         list[str] | None,
         typer.Option(
             "--scores",
-            metavar="DATA=FILE",
+            metavar="DATA=JSON",
             help="What was measured: what on, and the file that `logq evaluate --json FILE` wrote. Repeatable.",
             rich_help_panel="Card",
         ),
@@ -141,7 +141,7 @@ def _scores(typed: list[str]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             read = None
         if not name or not isinstance(read, dict):
-            raise BadInputError(f"--scores: expected DATA=FILE, a file that `logq evaluate --json` wrote, got {one!r}")
+            raise BadInputError(f"--scores: expected DATA=JSON, a file that `logq evaluate --json` wrote, got {one!r}")
         found[name] = read
     return found
 
