@@ -24,6 +24,36 @@ __all__ = ["Hub", "serving_hub"]
 TOKEN = "hf_test"
 
 
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_index(value: Any) -> bool:
+    """Whether it is a model index, as the documentation of the hub describes one."""
+    return all(
+        isinstance(model["name"], str)
+        and all(
+            isinstance(result["task"]["type"], str)
+            and re.fullmatch(r"[\w.-]+", result["dataset"]["type"])
+            and isinstance(result["dataset"]["name"], str)
+            and all(isinstance(one["type"], str) and isinstance(one["value"], int | float) for one in result["metrics"])
+            for result in model["results"]
+        )
+        for model in value
+    )
+
+
+_FRONT_MATTER = {
+    "library_name": lambda value: value == "logq",
+    "pipeline_tag": {"text-generation", "feature-extraction", "sentence-similarity", "fill-mask"}.__contains__,
+    "license": lambda value: isinstance(value, str),
+    "language": _texts,
+    "tags": _texts,
+    "model-index": _is_index,
+}
+"""What a card of ours may say, and what each has to be."""
+
+
 class Hub:
     """What the server has: files by path of each commit, commits by branch."""
 
@@ -123,8 +153,12 @@ class _Handler(BaseHTTPRequestHandler):
     def validate(self, body: bytes) -> None:
         content = json.loads(body)["content"]
         match = re.match(r"---\n(.*?)\n---", content, re.S)
-        if match is None or not isinstance(yaml.safe_load(match[1]), dict):
+        found = yaml.safe_load(match[1]) if match else None
+        if not isinstance(found, dict):
             return self._answer(400, b"no front matter")
+        wrong = [name for name, holds in _FRONT_MATTER.items() if name in found and not holds(found[name])]
+        if wrong or not set(found) <= set(_FRONT_MATTER):
+            return self._answer(400, f"wrong or unknown: {wrong or sorted(found)}".encode())
         self._answer(200, {"errors": [], "warnings": []})
 
     def preupload(self, body: bytes, repo: str, revision: str) -> None:

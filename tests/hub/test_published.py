@@ -51,6 +51,20 @@ def test_users_go_along_where_that_is_asked(hub):
     assert EASE.from_pretrained("hf://me/shop").recommend("secret-1", k=1).items.tolist() == ["milk"]
 
 
+def test_a_card_is_valid_for_the_hub(hub):
+    """The client asks the server, which looks at what the front matter says; and it would refuse a wrong one."""
+    from huggingface_hub import ModelCard
+
+    scores = {"the test": {"values": {"NDCG@10": 0.5}, "intervals": {"NDCG@10": [0.4, 0.6]}}, "a/b: c": {"x": 1}}
+    ease().push_to_hub("me/shop", card=Card(scores, license="mit", languages=["en"], tags=["tea: green"]))
+    NGram(2, "add_k").fit(TEXT, progress=False).push_to_hub("me/lm")
+    assert sum("validate-yaml" in asked for asked in hub.asked) >= 2
+    text = hub.files("me/shop")["README.md"].decode()
+    ModelCard(text).validate()
+    with pytest.raises(ValueError, match=r"wrong or unknown: \['tags"):
+        ModelCard(text.replace('tags: ["', 'tags: [5, "')).validate()
+
+
 def test_a_model_that_cannot_be_without_users_is_not_sent(hub):
     model = SessionKNN().fit(Interactions.from_sessions(SESSIONS))
     with pytest.raises(logq.ArgumentError, match="users: expected True, as SessionKNN answers from what users did"):

@@ -177,10 +177,11 @@ def measured(result: Any, name: str = "scores") -> list[CardMetric]:
         [CardMetric(name='HR@10', value=0.5, low=0.4, high=0.6)]
     """
     if isinstance(result, Mapping):
+        values: Mapping[str, Any] = result.get("values") or result  # of rankings, or numbers by name
         intervals = result.get("intervals") or {}
         found = [
-            CardMetric(key, float(value), *map(float, intervals.get(key, ())))
-            for key, value in {**result, **(result.get("values") or {}), **(result.get("metrics") or {})}.items()
+            CardMetric(key, float(value), *(math.nan if end is None else float(end) for end in intervals.get(key, ())))
+            for key, value in values.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         ]
     elif isinstance(result, HasColumns):

@@ -43,7 +43,8 @@ def push(
         typer.Option(
             "--scores",
             metavar="DATA=JSON",
-            help="What was measured: what on, and the file that `logq evaluate --json FILE` wrote. Repeatable.",
+            help="What was measured: on what, and the file that `logq evaluate --json` wrote; or that alone. "
+            "Repeatable.",
             rich_help_panel="Card",
         ),
     ] = None,
@@ -84,8 +85,9 @@ def push(
     from logq.hub.model_cards import CARD, Card
 
     name = repository_name(repo_id)
+    found, titles = open_model(model)
     card = Card(
-        scores=_scores(scores or []),
+        scores=_scores(scores or [], type(found).__name__),
         about="" if about is None else about.read_text(encoding="utf-8"),
         license=license,
         languages=language or (),
@@ -93,7 +95,6 @@ def push(
         repo_id=name,
         written=_saved_on(model),
     )
-    found, titles = open_model(model)
     with tempfile.TemporaryDirectory(prefix="logq-") as folder:
         home = Path(folder)
         saving = dict.fromkeys(found.saved_for_others, users)  # which is about users, and nothing else
@@ -127,22 +128,31 @@ def _saved_on(model: Path) -> str | None:
     return datetime.fromtimestamp(max(times), timezone.utc).date().isoformat() if times else None
 
 
-def _scores(typed: list[str]) -> dict[str, Any]:
-    """The numbers of the files that were named.
+def _scores(typed: list[str], kind: str) -> dict[str, dict[str, Any]]:
+    """The numbers of files that `logq evaluate --json` wrote, by what they were measured on.
+
+    Args:
+        typed: DATA=JSON, or JSON.
+        kind: the class of the model, whose scores a file of rankings has beside those of others.
 
     Raises:
         BadInputError: one has no numbers.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {}
     for one in typed:
         name, _, file = one.rpartition("=")
         try:
-            read = json.loads(Path(file).read_bytes()) if name else None
+            read = json.loads(Path(file).read_bytes())
         except (ValueError, RecursionError):
             read = None
-        if not name or not isinstance(read, dict):
+        if not isinstance(read, dict):
             raise BadInputError(f"--scores: expected DATA=JSON, a file that `logq evaluate --json` wrote, got {one!r}")
-        found[name] = read
+        own: Any = read.get(kind, read.get("all", read))  # of rankings, of texts, or any numbers by name
+        for test in read.get("similarity", ()):
+            own = {**own, f"Spearman, {Path(test['file']).name}": test["spearman"]["coefficient"]}
+        for test in read.get("analogies", ()):
+            own = {**own, f"accuracy, {Path(test['file']).name}": test["total"]["accuracy"]}
+        found[name or str(read.get("test") or "what it was evaluated on")] = own
     return found
 
 
