@@ -341,7 +341,7 @@ class SavedEstimator(Published, Estimator):
                 model._take_back(info, tensors)
                 model.auto = frozenset(info.get("auto", ())) & kind.rules.keys()  # so that another fit chooses anew
                 why = dict(info.get("chosen", {}))
-                chosen = sorted(model.auto & why.keys())
+                chosen = [name for name in why if name in model.auto]  # in the order of the rules
                 model.chosen = {name: AutomaticChoice(getattr(model, name), str(why[name])) for name in chosen}
                 model.origin = {str(name): str(value) for name, value in dict(info.get("origin", {})).items()}
                 learned = with_prefix("learned", tensors)
