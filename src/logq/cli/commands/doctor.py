@@ -29,6 +29,7 @@ def doctor(as_json: JsonOutput = None) -> None:
     from logq.cli.terminal.output import write_json
     from logq.doctor import examine
 
+    say(("Looking at what is installed, and trying it, which takes some seconds ...", "dim"))
     found = examine()
     if as_json is not None:
         write_json(as_json, found.as_dict())

@@ -60,6 +60,8 @@ def export(
     found, titles = open_model(model)
     from logq.exports import export_model
 
+    if not quiet and format in (None, "onnx") and hasattr(found, "export"):
+        say(("Writing the tower of queries as ONNX, which takes some seconds ...", "dim"))
     with output_folder(output):
         try:
             name = export_model(found, output, format, titles=titles)
