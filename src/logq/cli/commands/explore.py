@@ -1,0 +1,106 @@
+"""`logq explore`: a page to look at a model, and to ask it by clicking."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from logq._arguments import BadArgumentError
+from logq.cli.command_options import Device, Quiet
+from logq.cli.commands.draw_map import LayoutName, Seed, method_of
+from logq.cli.input_output import READS, WRITES
+from logq.cli.listening import address_of, listen, run_app
+from logq.cli.terminal.errors import BadInputError, InterruptedWorkError
+from logq.cli.terminal.output import check_file
+from logq.cli.terminal.report import plural, say
+
+__all__ = ["EXAMPLES", "explore"]
+
+EXAMPLES = """
+logq explore model
+logq explore vectors --top 20000
+logq explore sasrec item-knn
+logq explore model --export page.html
+"""
+
+
+def explore(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="Folder written by `logq train`, of a recommender or of word vectors; or a file of word vectors.",
+        ),
+        READS,
+    ],
+    beside: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BESIDE]", help="Another model, to compare: their answers stand side by side."),
+        READS,
+    ] = None,
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")] = 8001,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the page into one HTML file, which needs neither this process nor a network, and end. What it "
+            "cannot know without the model, it says.",
+        ),
+        WRITES,
+    ] = None,
+    top: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of words or items on the map, the most frequent first.")
+    ] = 2000,
+    layout: Annotated[
+        LayoutName,
+        typer.Option(metavar="NAME", help="tsne (needs openTSNE), pca, or auto: the better one that is installed."),
+    ] = LayoutName.auto,
+    seed: Seed = 0,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Headline of the page.")] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Look at a model in a browser: its map, and what it answers. Needs the extra `serve`, but for --export.
+
+    The page shows words or items as a map with search, groups and neighbors. Of a recommender one builds a history by
+    clicking, and sees what the model recommends, with scores, and which items of the history speak for it; of word
+    vectors one adds and subtracts words. The process answers to browsers of this machine alone, and has the routes of
+    `logq serve` beside the page; Ctrl-C ends it.
+    """
+    if export is not None:
+        check_file(export, "page.html")
+    progress = False if quiet else None
+    try:
+        from logq.explorer.explorer_page import explorer_page, explorer_points, names_of, sources_of
+
+        if export is None:
+            from logq.explorer import create_explorer
+
+            listening = listen("127.0.0.1", port)
+            app = create_explorer(
+                model, beside, top=top, layout=layout.value, seed=seed, title=title, device=device, progress=progress
+            )
+            if not quiet:
+                say("Open ", (address_of(listening), "bold"), " in a browser. Ctrl-C ends it.")
+            run_app(app, listening)
+            return
+        sources = sources_of(model, beside, device)
+        points = explorer_points(sources, top, layout.value, seed=seed, progress=progress)
+        page = explorer_page(sources, points, names_of(model, beside), title=title, progress=progress)
+    except BadArgumentError as error:
+        where = {"model": "MODEL", "beside": "BESIDE"}.get(error.name, f"--{error.name}")
+        raise BadInputError(error.message(where)) from error
+    except KeyboardInterrupt as stop:
+        kept = "" if export is None else f"{export} {'is as it was before' if export.exists() else 'was not written'}."
+        raise InterruptedWorkError(kept or "nothing was served.") from stop
+    from logq._files import atomic_write
+    from logq._progress import format_bytes
+
+    with atomic_write(export) as file:
+        file.write(page)
+    if not quiet:
+        drawn = plural(len(points.ids), points.kind)
+        say(
+            (str(export), "bold"),
+            f": {drawn}, laid out by {method_of(points.layout)}, {format_bytes(len(page))}. Open it in a browser.",
+        )
