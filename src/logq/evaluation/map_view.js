@@ -8,7 +8,7 @@ const ids = data.ids || words, indexOf = new Map(ids.map((id, i) => [id, i]));
 const x = Float32Array.from(data.x), y = Float32Array.from(data.y), count = data.count;
 const WORLD = 9999;
 const byId = id => document.getElementById(id);
-const canvas = byId("map"), pen = canvas.getContext("2d"), ground = byId("land").getContext("2d"), dots = byId("dots").getContext("2d");
+const canvas = byId("map"), pen = canvas.getContext("2d"), ground = byId("land"), dots = byId("dots").getContext("2d");
 const side = byId("side"), panel = byId("panel"), query = byId("query"), matches = byId("matches"), asking = byId("asking");
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const narrow = () => width <= 820;
@@ -25,7 +25,7 @@ const rgbOf = hex => [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16));
 
 // ---- theme -----------------------------------------------------------------------------------------------------------
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-let chosenTheme = null, ink, paper, textColor, accent, land = null;
+let chosenTheme = null, ink, paper, textColor, accent;
 try { chosenTheme = localStorage.getItem("logq-map-theme"); } catch { /* a file opened from disk may have no storage */ }
 function applyTheme() {
   const theme = chosenTheme === "light" || chosenTheme === "dark" ? chosenTheme : prefersDark.matches ? "dark" : "light";
@@ -33,8 +33,8 @@ function applyTheme() {
   ink = INK[theme];
   const style = getComputedStyle(document.documentElement);
   [paper, textColor, accent] = ["--paper", "--ink", "--accent"].map(name => style.getPropertyValue(name).trim());
-  land = paintLand(theme);
-  stamps.clear();
+  paintLand(theme);
+  stamps.length = 0;
   showPanel();
   redraw();
 }
@@ -89,10 +89,12 @@ function paintLand(theme) {
     }
     image.data.set([r / sum, g / sum, b / sum, 255 * Math.min(1, alpha)], 4 * p);
   }
-  const texture = document.createElement("canvas");
-  texture.width = texture.height = LAND;
-  texture.getContext("2d").putImageData(image, 0, 0);
-  return texture;
+  ground.width = ground.height = LAND;
+  ground.getContext("2d").putImageData(image, 0, 0);
+}
+function placeLand() {  // which the browser scales
+  const edge = WORLD * MARGIN * view.k, span = WORLD * view.k + 2 * edge;
+  ground.style.transform = `translate(${view.dx - edge}px, ${view.dy - edge}px) scale(${span / LAND})`;
 }
 
 // ---- view ------------------------------------------------------------------------------------------------------------
@@ -140,11 +142,9 @@ function flyTo(i) {
 }
 function resize() {
   const first = width === 0, before = { width, height };
-  width = innerWidth; height = innerHeight; ratio = Math.min(n > 20000 ? 2 : 3, devicePixelRatio || 1);
-  for (const one of [canvas, ground.canvas, dots.canvas]) { one.width = Math.round(width * ratio); one.height = Math.round(height * ratio); }
-  image = new ImageData(canvas.width, canvas.height);
-  pixels = new Uint32Array(image.data.buffer);
-  stamps.clear();
+  width = innerWidth; height = innerHeight; ratio = Math.min(n > MANY ? 2 : 3, devicePixelRatio || 1);
+  canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio);
+  image = null;
   const wasFitted = Math.abs(goal.k / fitted - 1) < 0.01;
   fitted = fit().k;
   if (first || wasFitted) showAll(true);
@@ -168,18 +168,18 @@ const weight = new Float32Array(n);
   for (let i = 0; i < n; i++) weight[i] = !count ? 1 - Math.sqrt(i / n) : high > low ? (Math.log(1 + count[i]) - low) / (high - low) : 0.5;
 }
 // Which names have room is found for steps of the scale, when they are first come to: a name that has room keeps it nearer by.
-const STEP = 1.15, CELL = 7, levels = new Map(), opacity = new Float32Array(n);
+const STEP = 1.25, levels = new Map(), opacity = new Float32Array(n), wanted = new Uint8Array(n);
 const levelOf = k => Math.round(Math.log(k / fitted) / Math.log(STEP));
 const growthAt = k => Math.min(1.5, Math.max(0.85, (k / fitted) ** 0.22)) * (narrow() ? 0.88 : 1);
 const sizeAt = (i, growth) => (11 + 8.5 * weight[i] ** 1.3) * growth;
 function placed(level) {
   if (levels.has(level)) return levels.get(level);
-  const k = fitted * STEP ** level, growth = growthAt(k), across = Math.ceil(WORLD * k / CELL) + 1, taken = new Uint8Array(across * across);
+  const k = fitted * STEP ** level, growth = growthAt(k), cell = Math.max(7, WORLD * k / 2500), across = Math.ceil(WORLD * k / cell) + 1, taken = new Uint8Array(across * across);
   const before = levels.get(level - 1), chosen = [];
   const place = (i, sure) => {
-    const cx = Math.floor(x[i] * k / CELL), cy = Math.floor(y[i] * k / CELL);
+    const cx = Math.floor(x[i] * k / cell), cy = Math.floor(y[i] * k / cell);
     if (!sure && taken[cy * across + cx]) return;
-    const size = sizeAt(i, growth), half = Math.ceil((textWidth(i) * size / 2 + 3) / CELL), tall = Math.ceil(size * 0.62 / CELL);
+    const size = sizeAt(i, growth), half = Math.ceil((textWidth(i) * size / 2 + 3) / cell), tall = Math.ceil(size * 0.62 / cell);
     const left = Math.max(0, cx - half), right = Math.min(across - 1, cx + half), top = Math.max(0, cy - tall), bottom = Math.min(across - 1, cy + tall);
     if (!sure) for (let r = top; r <= bottom; r++) for (let c = left; c <= right; c++) if (taken[r * across + c]) return;
     for (let r = top; r <= bottom; r++) taken.fill(1, r * across + left, r * across + right + 1);
@@ -198,37 +198,41 @@ function placed(level) {
 
 // ---- points ----------------------------------------------------------------------------------------------------------
 // A stamp is a round point as pixels: for each radius, color and quarter of a pixel that it is away from the raster.
-const stamps = new Map();
-let image, pixels, painted = "";
-const small = Math.max(0.55, Math.min(1, (4000 / n) ** 0.2));
-const radiusOf = i => (2 + 3.4 * weight[i] ** 2) * small;
-function stamp(radius, color, qx, qy) {
-  const key = (radius * 64 + color) * 16 + qx * 4 + qy;
-  let made = stamps.get(key);
-  if (made) return made;
-  const r = radius / 2, reach = Math.ceil(r + 1), offsets = [], values = [], [red, green, blue] = rgbOf(ink[color % ink.length]);
-  const full = color < 32 ? 205 : 30;
+const stamps = [], FAINT = 16, MANY = 20000;
+let image = null, pixels, painted = "";
+const crowded = Math.max(0.55, Math.min(1, (4000 / n) ** 0.2));
+const radius = Float32Array.from(weight, w => (2 + 3.4 * w * w) * crowded);
+function makeStamp(key) {
+  const r = (key >> 9) / 2, color = key >> 4 & 31, qx = (key >> 2 & 3) / 4, qy = (key & 3) / 4, reach = Math.ceil(r + 1), offsets = [], values = [];
+  const [red, green, blue] = rgbOf(ink[color % FAINT]), full = color < FAINT ? 205 : 30;
   for (let dy = -reach; dy <= reach; dy++) for (let dx = -reach; dx <= reach; dx++) {
-    const alpha = Math.round(full * Math.min(1, Math.max(0, r + 0.5 - Math.hypot(dx - qx / 4, dy - qy / 4))));
+    const alpha = Math.round(full * Math.min(1, Math.max(0, r + 0.5 - Math.hypot(dx - qx, dy - qy))));
     if (alpha) { offsets.push(dx, dy); values.push((alpha << 24 | blue << 16 | green << 8 | red) >>> 0); }
   }
-  stamps.set(key, made = { reach, offsets: Int32Array.from(offsets), values: Uint32Array.from(values) });
-  return made;
+  return stamps[key] = { reach, full, offsets: Int32Array.from(offsets), values: Uint32Array.from(values) };
 }
-function paintDots() {
-  const wide = image.width, tall = image.height, k = view.k * ratio, dx = view.dx * ratio, dy = view.dy * ratio, grow = Math.min(2.2, Math.max(1, (view.k / fitted) ** 0.3));
+function paintDots(fine) {  // fine: as the screen is; else as coarse as it may be for a moment
+  const wide = Math.round(width * fine), tall = Math.round(height * fine);
+  if (!image || image.width !== wide || image.height !== tall) {
+    dots.canvas.width = wide; dots.canvas.height = tall;
+    image = new ImageData(wide, tall);
+    pixels = new Uint32Array(image.data.buffer);
+  }
+  const k = view.k * fine, dx = view.dx * fine, dy = view.dy * fine, grow = 2 * fine * Math.min(2.2, Math.max(1, (view.k / fitted) ** 0.3)), colors = ink.length;
   pixels.fill(0);
   for (let i = 0; i < n; i++) {
     const px = x[i] * k + dx, py = y[i] * k + dy;
     if (px < -9 || py < -9 || px > wide + 9 || py > tall + 9) continue;
-    const cx = Math.floor(px), cy = Math.floor(py), shade = group_on >= 0 && group[i] !== group_on ? 32 : 0;
-    const { reach, offsets, values } = stamp(Math.round(2 * radiusOf(i) * grow * ratio), group[i] % ink.length + shade, (px - cx) * 4 & 3, (py - cy) * 4 & 3);
+    const cx = Math.floor(px), cy = Math.floor(py), color = group[i] % colors + (group_on >= 0 && group[i] !== group_on ? FAINT : 0);
+    const key = (radius[i] * grow + 0.5 | 0) << 9 | color << 4 | ((px - cx) * 4 & 3) << 2 | (py - cy) * 4 & 3;
+    const { reach, full, offsets, values } = stamps[key] || makeStamp(key);
     const inside = cx >= reach && cy >= reach && cx < wide - reach && cy < tall - reach, at = cy * wide + cx;
+    if (inside && pixels[at] >>> 24 >= full) continue;  // under a more frequent one
     for (let p = 0, q = 0; p < values.length; p++, q += 2) {
       const ox = offsets[q], oy = offsets[q + 1];
       if (!inside && (cx + ox < 0 || cy + oy < 0 || cx + ox >= wide || cy + oy >= tall)) continue;
-      const place = at + oy * wide + ox;
-      if (values[p] >>> 24 > pixels[place] >>> 24) pixels[place] = values[p];  // the frequent come first and stay
+      const place = at + oy * wide + ox, value = values[p];
+      if (value >>> 24 > pixels[place] >>> 24) pixels[place] = value;
     }
   }
   dots.putImageData(image, 0, 0);
@@ -253,26 +257,21 @@ function frame() {
   if (moving && mouse && !fingers.size) hover(pointAt(...mouse, 9));
   const at = focus(), lit = at >= 0 ? new Set([at, ...near[at]]) : null, { there } = placed(levelOf(view.k));
   const marked = new Set(marks.filter(mark => mark.named).map(mark => mark.i));
+  wanted.set(there);
+  for (const i of [...(lit || []), ...marked]) wanted[i] = 1;
   for (let i = 0; i < n; i++) {
-    const want = there[i] || (lit && lit.has(i)) || marked.has(i) ? 1 : 0, gap = want - opacity[i];
-    if (gap) { if (Math.abs(gap) < 0.02 || calm) opacity[i] = want; else { opacity[i] += gap * 0.24; moving = true; } }
+    const gap = wanted[i] - opacity[i];
+    if (gap) { if (Math.abs(gap) < 0.02 || calm) opacity[i] = wanted[i]; else { opacity[i] += gap * 0.24; moving = true; } }
   }
-  const now = `${view.k} ${view.dx} ${view.dy} ${group_on}`;
-  if (now !== painted) { painted = now; paintLandInView(); paintDots(); }
+  const fine = n > MANY && moving ? 1 : ratio, now = `${view.k} ${view.dx} ${view.dy} ${group_on} ${fine}`;
+  if (now !== painted) { painted = now; placeLand(); paintDots(fine); }
   const dim = lit || group_on >= 0;
-  ground.canvas.style.opacity = dim ? 0.55 : 1;
+  ground.style.opacity = dim ? 0.55 : 1;
   dots.canvas.style.opacity = lit ? 0.3 : 1;
-  draw(at, lit, marked);
+  draw(at, lit, marked, n > MANY && moving);
   frames.push(performance.now() - began);
   if (frames.length > 600) frames.shift();
   if (moving) wake();
-}
-function paintLandInView() {
-  ground.setTransform(ratio, 0, 0, ratio, 0, 0);
-  ground.clearRect(0, 0, width, height);
-  ground.imageSmoothingQuality = "high";
-  const edge = WORLD * MARGIN * view.k, span = WORLD * view.k + 2 * edge;
-  ground.drawImage(land, view.dx - edge, view.dy - edge, span, span);
 }
 function curve(a, b, bend) {
   const ax = X(a), ay = Y(a), bx = X(b), by = Y(b);
@@ -281,7 +280,7 @@ function curve(a, b, bend) {
   pen.quadraticCurveTo((ax + bx) / 2 - (by - ay) * bend, (ay + by) / 2 + (bx - ax) * bend, bx, by);
   pen.stroke();
 }
-function draw(at, lit, marked) {
+function draw(at, lit, marked, quick) {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   pen.lineCap = "round";
@@ -333,15 +332,17 @@ function draw(at, lit, marked) {
     aside.set(i, free === undefined && i === at ? first : free);
     if (free !== undefined || i === at) taken.push([sx, sy + aside.get(i), half, tall]);
   }
+  let chosen = "";
   const label = i => {
     const main = i === at, own = aside.has(i), size = sizeAt(i, growth) * (main ? 1.22 : 1), sx = X(i), half = textWidth(i) * size / 2;
     const faint = lit ? lit.has(i) || own ? 1 : 0.16 : group_on >= 0 && group[i] !== group_on ? 0.14 : 1;
     if (!own) for (const o of taken) if (Math.abs(o[0] - sx) < o[2] + half && Math.abs(o[1] - Y(i)) < o[3] + size / 2) return;
-    pen.font = `${main ? 700 : own || weight[i] > 0.62 ? 600 : 500} ${size}px ${FONT}`;
+    const font = `${main ? 700 : own || weight[i] > 0.62 ? 600 : 500} ${Math.round(2 * size) / 2}px ${FONT}`;  // few sizes, whose letters are kept
+    if (font !== chosen) pen.font = chosen = font;
     pen.globalAlpha = opacity[i] * faint * (own ? 1 : 0.92);
     pen.lineWidth = own ? 5 : 3;
     const py = Y(i) + 0.5 + (aside.get(i) || 0), text = shortName(i);
-    pen.strokeText(text, sx, py);
+    if (!quick || own) pen.strokeText(text, sx, py);  // the halo, which takes longer than all else
     pen.fillStyle = main ? textColor : ink[group[i] % ink.length];
     pen.fillText(text, sx, py);
   };
@@ -366,7 +367,10 @@ function savePicture() {
   whole.width = canvas.width; whole.height = canvas.height;
   brush.fillStyle = paper;
   brush.fillRect(0, 0, whole.width, whole.height);
-  for (const one of [ground.canvas, dots.canvas, canvas]) { brush.globalAlpha = Number(one.style.opacity || 1); brush.drawImage(one, 0, 0); }
+  const edge = WORLD * MARGIN * view.k, span = (WORLD * view.k + 2 * edge) * ratio;
+  brush.globalAlpha = Number(ground.style.opacity || 1);
+  brush.drawImage(ground, (view.dx - edge) * ratio, (view.dy - edge) * ratio, span, span);
+  for (const one of [dots.canvas, canvas]) { brush.globalAlpha = Number(one.style.opacity || 1); brush.drawImage(one, 0, 0, whole.width, whole.height); }
   whole.toBlob(blob => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
