@@ -65,6 +65,7 @@ PACKAGES = (
     "recommenders",
     "folders",
     "serving",
+    "explorer",
     "cli",
     "__main__",
 )
@@ -79,6 +80,7 @@ OPTIONAL = {
     "fastapi",
     "lzma",
     "matplotlib",
+    "openTSNE",
     "polars",
     "prometheus_client",
     "psycopg",
@@ -86,9 +88,7 @@ OPTIONAL = {
     "pydantic_core",
     "pydoc_data",
     "scipy",
-    "sklearn",
     "starlette",
-    "threadpoolctl",
     "usearch",
     "zstandard",
 }
@@ -100,6 +100,7 @@ LATE_IMPORTS = {
     "logq.row_losses": "the table and its names are known without torch",
     "logq.objectives": "the table and its names are known without torch",
     "logq.estimators": "estimators are loaded by name",
+    "logq.explorer.explorer_page": "words are explored without torch",
     "logq.folders.folder_contents": "what a folder holds is told without numpy",
     "logq.folders.index_folders": "the command line names the file without torch",
     "logq.folders.recommender_folders": "a folder is looked at before torch is loaded",

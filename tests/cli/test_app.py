@@ -38,6 +38,7 @@ COMMANDS = [
     ["similar"],
     ["index"],
     ["serve"],
+    ["explore"],
     ["diagnose"],
     *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender"),
     ["tune"],

@@ -3,19 +3,19 @@ import importlib.util
 import pytest
 
 from logq.cli.commands.draw_map import LayoutName
-from logq.evaluation import map_page
+from logq.evaluation import map_layout
 
 
 @pytest.fixture
-def without_sklearn(monkeypatch):
+def without_opentsne(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        map_page.importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name, *rest)
+        map_layout.importlib.util, "find_spec", lambda name, *rest: None if name == "openTSNE" else find(name, *rest)
     )
 
 
 def test_layouts_are_the_library_s():
-    assert tuple(name.value for name in LayoutName) == map_page.LAYOUTS
+    assert tuple(name.value for name in LayoutName) == map_layout.LAYOUTS
 
 
 def test_a_map_is_drawn(logq, vectors, tmp_path):
@@ -32,16 +32,16 @@ def test_without_output_it_lies_here(logq, vectors, tmp_path, monkeypatch):
     assert (tmp_path / "map.html").exists()
 
 
-@pytest.mark.usefixtures("without_sklearn")
-def test_without_sklearn_it_says_so(logq, vectors, tmp_path):
+@pytest.mark.usefixtures("without_opentsne")
+def test_without_opentsne_it_says_so(logq, vectors, tmp_path):
     code, out, _ = logq("map", vectors, "-o", tmp_path / "map.html")
     assert code == 0
     assert "principal components" in out
     assert "pip install 'logq[map]'" in out
 
 
-@pytest.mark.usefixtures("without_sklearn")
-def test_tsne_without_sklearn_is_an_error(logq, vectors, tmp_path):
+@pytest.mark.usefixtures("without_opentsne")
+def test_tsne_without_opentsne_is_an_error(logq, vectors, tmp_path):
     code, out, err = logq("map", vectors, "-o", tmp_path / "map.html", "--layout", "tsne")
     assert (code, out) == (2, "")
     assert "pip install 'logq[map]'" in err
@@ -67,7 +67,7 @@ def test_ctrl_c_says_that_the_old_map_is_kept(logq, vectors, tmp_path, monkeypat
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logq.evaluation.map_page.word_map", interrupted)
+    monkeypatch.setattr("logq.evaluation.map_page.write_map", interrupted)
     path = tmp_path / "map.html"
     assert logq("map", vectors, "-o", path) == (130, "", f"Interrupted: {path} was not written.\n")
     path.write_text("old")

@@ -226,7 +226,7 @@ def arrange(
         >>> from logq import KeyedVectors
         >>> points = arrange(WordSource(KeyedVectors(["tea", "rail"], [[1.0, 0.1], [0.0, 1.0]])), layout="pca")
         >>> points.names, points.positions.round(2).tolist()
-        (['tea', 'rail'], [[0.0, 0.5], [1.0, 0.5]])
+        (['tea', 'rail'], [[1.0, 0.5], [0.0, 0.5]])
     """
     top = check_int("top", top)
     check_int("seed", seed, minimum=0)

@@ -1,3 +1,2 @@
 from .explorer_app import create_explorer as create_explorer
-from .explorer_page import explorer_page as explorer_page
-from .item_source import ItemSource as ItemSource
+from .explorer_page import write_explorer as write_explorer

@@ -2,6 +2,7 @@
 
 import base64
 import importlib.resources
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from logq._arguments import ArgumentError, check_int
+from logq._files import atomic_write
 from logq.evaluation.map_layout import Layout, unit
 from logq.evaluation.map_page import ALONE, page_of
 from logq.evaluation.map_points import NEIGHBORS, MapPoints, MapSource, WordSource, arrange
 from logq.serving.open_models import open_model
 from logq.vectors.keyed_vectors import KeyedVectors
 
-__all__ = ["LIVE", "TOP", "explorer_page", "explorer_points", "names_of", "source_of", "sources_of"]
+__all__ = ["LIVE", "TOP", "explorer_page", "explorer_points", "names_of", "source_of", "sources_of", "write_explorer"]
 
 TOP = 2000
 """Points of a map, unless somebody says how many."""
@@ -102,6 +104,57 @@ def explorer_points(
     """Lay out the map of the first model; with more neighbors where a page has nobody to ask for them."""
     more = _ALONE_NEIGHBORS if alone and sources[0].kind == "item" else NEIGHBORS
     return arrange(sources[0], check_int("top", top), layout, seed=seed, neighbors=more, progress=progress)
+
+
+def write_explorer(
+    model: Any,
+    path: str | os.PathLike[str],
+    beside: Any = None,
+    *,
+    top: int = TOP,
+    layout: Layout = "auto",
+    seed: int = 0,
+    title: str | None = None,
+    device: str = "cpu",
+    progress: bool | None = False,
+) -> MapPoints:
+    """Write a page to explore a model into one HTML file, which needs neither a server nor a network.
+
+    It has the map, and of word vectors the vectors themselves, rounded to 8 bits: sums of words are answered among the
+    words of the map. Of a recommender it has what the model recommends after each single item; for longer histories it
+    adds up how alike items are, and says that this is not the ranking of the model.
+
+    Args:
+        model: a folder or a file with word vectors or a recommender; or a model in memory.
+        path: file to write, atomically.
+        beside: another one, to compare.
+        top: maximum number of words or items on the map, the most frequent first.
+        layout: as for `logq.evaluation.word_map`.
+        seed: of the layout and the groups.
+        title: headline of the page.
+        device: of neural models in folders.
+        progress: whether to show how far it is.
+
+    Returns:
+        What the map shows.
+
+    Raises:
+        ArgumentError: there is no map of the model, or the other one has other things.
+        OSError, ValueError: a model cannot be loaded, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> words = KeyedVectors(["tea", "coffee", "rail"], [[1.0, 0.1], [1.0, 0.0], [0.0, 1.0]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_explorer(words, Path(folder, "page.html"), layout="pca").names
+        ['tea', 'coffee', 'rail']
+    """
+    sources = sources_of(model, beside, device)
+    points = explorer_points(sources, top, layout, seed=seed, progress=progress)
+    page = explorer_page(sources, points, names_of(model, beside), title=title, progress=progress)
+    with atomic_write(path) as file:
+        file.write(page)
+    return points
 
 
 def explorer_page(

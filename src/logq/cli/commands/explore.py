@@ -1,7 +1,7 @@
 """`logq explore`: a page to look at a model, and to ask it by clicking."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,38 +69,29 @@ def explore(
     """
     if export is not None:
         check_file(export, "page.html")
-    progress = False if quiet else None
+    chosen: dict[str, Any] = {"top": top, "layout": layout.value, "seed": seed, "title": title, "device": device}
+    chosen["progress"] = False if quiet else None
     try:
-        from logq.explorer.explorer_page import explorer_page, explorer_points, names_of, sources_of
-
         if export is None:
             from logq.explorer import create_explorer
 
             listening = listen("127.0.0.1", port)
-            app = create_explorer(
-                model, beside, top=top, layout=layout.value, seed=seed, title=title, device=device, progress=progress
-            )
+            app = create_explorer(model, beside, **chosen)
             if not quiet:
                 say("Open ", (address_of(listening), "bold"), " in a browser. Ctrl-C ends it.")
             run_app(app, listening)
             return
-        sources = sources_of(model, beside, device)
-        points = explorer_points(sources, top, layout.value, seed=seed, progress=progress)
-        page = explorer_page(sources, points, names_of(model, beside), title=title, progress=progress)
+        from logq.explorer import write_explorer
+
+        points = write_explorer(model, export, beside, **chosen)
     except BadArgumentError as error:
         where = {"model": "MODEL", "beside": "BESIDE"}.get(error.name, f"--{error.name}")
         raise BadInputError(error.message(where)) from error
     except KeyboardInterrupt as stop:
         kept = "" if export is None else f"{export} {'is as it was before' if export.exists() else 'was not written'}."
         raise InterruptedWorkError(kept or "nothing was served.") from stop
-    from logq._files import atomic_write
-    from logq._progress import format_bytes
-
-    with atomic_write(export) as file:
-        file.write(page)
     if not quiet:
-        drawn = plural(len(points.ids), points.kind)
-        say(
-            (str(export), "bold"),
-            f": {drawn}, laid out by {method_of(points.layout)}, {format_bytes(len(page))}. Open it in a browser.",
-        )
+        from logq._progress import format_bytes
+
+        drawn, size = plural(len(points.ids), points.kind), format_bytes(export.stat().st_size)
+        say((str(export), "bold"), f": {drawn}, laid out by {method_of(points.layout)}, {size}. Open it in a browser.")
