@@ -16,7 +16,7 @@ from logq.cli import main as logq
 from logq.explorer import write_explorer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import show, start_browser  # noqa: E402 - from the folder above
+from browser import show, start_browser
 
 SCREENS = {
     "light": {},
