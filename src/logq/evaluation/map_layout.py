@@ -156,7 +156,8 @@ def _tsne(points: NDArray[np.float64], seed: int, progress: bool | None) -> NDAr
         def told(_: int, __: float, ___: Any) -> None:
             bar.advance(_TOLD)
 
-        method = TSNE(
+        make: Any = TSNE  # which is annotated more narrowly than what it takes
+        method = make(
             perplexity=min(30.0, (len(points) - 1) / 3),
             initialization=start / spread * 1e-4,
             early_exaggeration_iter=first,
