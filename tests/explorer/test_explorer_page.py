@@ -54,6 +54,14 @@ def test_words_have_their_vectors_and_a_sum_finds_what_most_similar_finds(page):
     assert data["explore"]["example"] == ["king", "man", "woman"]
 
 
+def test_cosines_of_rounded_vectors_are_off_by_less_than_a_hundredth(page):
+    rows = np.random.default_rng(0).normal(size=(150, 20)) * np.linspace(0.1, 3, 20)
+    data, _ = page(KeyedVectors([f"w{one}" for one in range(150)], rows))
+    vectors = unpacked(data["explore"]["models"][0], 150)
+    exact = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    assert np.abs(vectors @ vectors.T - exact @ exact.T).max() < 0.01
+
+
 def test_words_that_the_second_model_lacks_are_told(page):
     other = KeyedVectors(["woman", "queen", "king"], ROWS[[3, 1, 0]])
     data, _ = page(words(), other)
