@@ -4,6 +4,8 @@ import inspect
 import re
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +71,17 @@ def test_ctrl_c_leaves_the_old_page(logq, vectors, tmp_path, monkeypatch):
 @pytest.mark.parametrize("word", ["--host", "--token"])
 def test_others_are_never_let_in(logq, vectors, word):
     assert logq("explore", vectors, word, "x")[0] == 2
+
+
+def test_without_the_extra_a_file_can_be_written_all_the_same(vectors, tmp_path):
+    program = f"""
+import sys
+sys.modules["fastapi"] = None
+from logq.cli import main
+words = ["explore", {str(vectors)!r}, "--layout", "pca", "-q"]
+sys.exit(10 * main([*words, "--port", "0"]) + main([*words, "--export", {str(tmp_path / "page.html")!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 20, done.stderr
+    assert "pip install 'logq[serve]'" in done.stderr
+    assert (tmp_path / "page.html").exists()

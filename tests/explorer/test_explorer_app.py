@@ -71,3 +71,13 @@ def test_words_are_added_and_subtracted():
     assert "vectors" not in data["explore"]["models"][0]
     answer = client.post("/neighbors", json={"positive": ["king", "woman"], "negative": ["man"], "k": 1}).json()
     assert answer["neighbors"][0]["word"] == "queen"
+
+
+def test_ids_are_asked_for_as_text_which_no_browser_rounds():
+    base = 9_007_199_254_740_993
+    model = ItemKNN().fit(Interactions.from_sessions([[base, base + 2], [base, base + 2, base + 4]]))
+    client = TestClient(create_explorer(model, layout="pca"), base_url="http://localhost")
+    data, _ = data_of(client)
+    asked = data["words"][0]
+    answer = client.post("/recommend", json={"history": [asked], "k": 2}).json()
+    assert {asked, *(str(one["item"]) for one in answer["items"])} == set(data["words"])
