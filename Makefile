@@ -26,7 +26,7 @@ SHORTLY := | awk '/^ *(Downloading|Using cached) / && !/\.metadata/ { sub(/^ *(D
 	/^Building wheels|^ *Building editable/ && !built++ { print "      compiling logq"; fflush() } \
 	/^Installing collected/ { print "      writing all that to disk"; fflush() }'
 
-.PHONY: help demo test lint slow fuzz sanitize gpu bench docs clean FORCE
+.PHONY: help demo test lint slow databases fuzz sanitize gpu bench docs clean FORCE
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3.12]; the targets:"
@@ -48,6 +48,10 @@ lint: $(STATE)/tools ## style and types
 
 slow: $(STATE)/tools ## the tests that take long
 	@$(RUN) pytest -m slow
+
+databases: $(STATE)/databases ## the tests of hnswlib, which is compiled, and of DuckDB's VSS
+	@$(RUN) pytest tests/retrieval tests/cli/test_index.py
+	@PYTHONPATH=build/vss $(RUN) pytest tests/retrieval/test_duckdb_index.py
 
 fuzz: $(STATE)/tools ## 100,000 damaged files of every format, in processes with limits of memory and time
 	@$(VENV)/bin/python tests/fuzz $(FUZZ)
@@ -86,6 +90,14 @@ $(STATE)/tools: $(STATE)/build-tools $(STATE)/modules $(SOURCES)
 $(STATE)/peers: $(STATE)/package
 	@echo "==> Installing what logq is measured against"
 	@$(PIP) gensim $(SHORTLY)
+	@touch $@
+
+# VSS, DuckDB's extension for indexes, comes as a package for releases of DuckDB that are older than the one in use.
+$(STATE)/databases: $(STATE)/tools
+	@echo "==> Installing hnswlib, which is compiled, and DuckDB 1.5.5 with VSS (33 MB, in build/vss)"
+	@$(PIP) hnswlib $(SHORTLY)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(RUN) pip install --no-input -q --no-deps --upgrade --target build/vss \
+		duckdb==1.5.5 duckdb-extension-vss==1.5.5
 	@touch $@
 
 $(STATE)/docs: $(STATE)/build-tools $(STATE)/modules $(SOURCES)

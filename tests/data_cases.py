@@ -1,5 +1,6 @@
 """An instance of everything that the packages of data, vectors and indexes export, and what makes two of them equal."""
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,19 @@ from logq.evaluation import (
     SimilarityResult,
 )
 from logq.logs import Features, Identifiers, Interactions, ItemGraph, NextItems, Sequences, leave_one_out
-from logq.retrieval import ExactIndex, FaissIndex, IndexRecall, ItemIndex, SearchResult, StoredItems, UsearchIndex
+from logq.retrieval import (
+    ExactIndex,
+    FaissIndex,
+    HnswlibIndex,
+    IndexChoice,
+    IndexRecall,
+    IndexTrial,
+    ItemIndex,
+    SearchResult,
+    SearchSetting,
+    StoredItems,
+    UsearchIndex,
+)
 from logq.text import CharacterNgrams, Corpus, Phrase, Phrases, Vocabulary, WordCount
 from logq.vectors import KeyedVectors, SentenceVectors, UnknownWord
 
@@ -61,7 +74,9 @@ INDEXES: dict[str, Callable[[], ItemIndex]] = {
     "exact, cosine": lambda: ExactIndex(VECTORS, metric="cosine"),
     **{f"faiss-{kind}": lambda kind=kind: FaissIndex(VECTORS, kind=kind) for kind in ("flat", "ivf", "hnsw", "pq")},
     "usearch": lambda: UsearchIndex(VECTORS),
+    **({"hnswlib": lambda: HnswlibIndex(VECTORS)} if importlib.util.find_spec("hnswlib") else {}),
 }
+TRIAL = IndexTrial("usearch", {"links": 48}, "ef_search", 64, 0.97, 0.003, 21_000.0, 1_200_000)
 
 DATA: dict[str, Callable[[], object]] = {
     "logq.text CharacterNgrams": lambda: CharacterNgrams(2, 3, buckets=10),
@@ -93,6 +108,9 @@ DATA: dict[str, Callable[[], object]] = {
     **{f"logq.retrieval {name}": make for name, make in INDEXES.items()},
     **{f"logq.retrieval {name}, used": lambda make=make: used(make()) for name, make in INDEXES.items()},
     "logq.retrieval IndexRecall": lambda: IndexRecall(0.98, 1000, 10),
+    "logq.retrieval IndexChoice": lambda: IndexChoice(ExactIndex(VECTORS), TRIAL, TRIAL, (TRIAL,)),
+    "logq.retrieval IndexTrial": lambda: TRIAL,
+    "logq.retrieval SearchSetting": lambda: SearchSetting("ef_search", 64, 1000),
     "logq.retrieval SearchResult": lambda: SearchResult(torch.tensor([[0.5]]), torch.tensor([[7]])),
     "logq.retrieval StoredItems": lambda: StoredItems(np.array([3]), np.ones((1, 2), np.float32), {"city": ["Rome"]}),
     "logq.diagnostics ErrorAt": lambda: ERROR,

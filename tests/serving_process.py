@@ -13,7 +13,7 @@ import httpx
 class Service:
     """A process that serves, and a client of it."""
 
-    def __init__(self, words, url="", **environment):
+    def __init__(self, words, url="", pattern=r"Listening on (http://\S+)", **environment):
         self.process = subprocess.Popen(
             [sys.executable, *map(str, words)],
             stdout=subprocess.PIPE,
@@ -22,15 +22,16 @@ class Service:
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
         self.said = ""
-        self.url = url or self._told()
+        self.url = url or self._told(pattern)
         self.client = httpx.Client(base_url=self.url, timeout=60)
 
-    def _told(self):
+    def _told(self, pattern):
         for line in self.process.stdout:
             self.said += line
-            found = re.match(r"Listening on (http://\S+)", line)
+            found = re.match(pattern, line)
             if found:
-                self.said += self.process.stdout.readline()
+                if pattern.startswith("Listening"):
+                    self.said += self.process.stdout.readline()
                 return found[1]
         raise AssertionError(self.process.stderr.read())
 

@@ -6,6 +6,7 @@ NO_INSTANCE. To add a package: its name in PACKAGES, its instances, and in `beha
 
 import copy
 import importlib
+import importlib.util
 import inspect
 import io
 import pickle
@@ -122,7 +123,11 @@ NO_INSTANCE = {
     "logq.retrieval.DuckDBItems": "an open connection, see OPEN",
     "logq.retrieval.ItemIndex": "abstract",
     "logq.retrieval.ItemStore": "abstract",
+    "logq.retrieval.LanceDBItems": "an open connection, as DuckDBItems",
+    "logq.retrieval.MilvusItems": "an open connection, as DuckDBItems",
     "logq.retrieval.PgVectorItems": "an open connection, as DuckDBItems",
+    "logq.retrieval.QdrantItems": "an open connection, as DuckDBItems",
+    **({} if importlib.util.find_spec("hnswlib") else {"logq.retrieval.HnswlibIndex": "hnswlib is not installed"}),
     "logq.samplers.Draw": "holds a function of the sampler that made it; Candidates are what is kept",
     "logq.samplers.Proposal": "abstract",
     "logq.samplers.Sampler": "abstract",

@@ -121,6 +121,7 @@ def test_the_line_fits_any_terminal(clock, width):
     assert "10%" in line
     assert ("loss 2.346" in line) == (width >= 60)
     assert ("2k words/s" in line) == (width >= 80)
+    assert ("epoch 1/5" in line) == (width >= 80)
     assert ("left" in line) == (width >= 40)
 
 

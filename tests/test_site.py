@@ -121,6 +121,12 @@ def test_faults_of_a_site_are_found(tmp_path, monkeypatch):
         '<link rel="canonical" href="https://a.b/"><a href="other/#here">x</a><a href="https://a.b">y</a>', "utf-8"
     )
     assert not [*check.dead_links(tmp_path), *check.other_hosts(tmp_path)]
+    page.write_text('<link rel="canonical" href="https://a.b/c/"><a href="/c/other/#here">x</a>', "utf-8")
+    check.read.cache_clear()
+    assert not check.dead_links(tmp_path)
+    page.write_text('<link rel="canonical" href="https://a.b/c/"><a href="/other/"><a href="/c/none/">', "utf-8")
+    check.read.cache_clear()
+    assert [found.split()[1] for found in check.dead_links(tmp_path)] == ["/other/", "/c/none/"]
     faults = '<a href="other/#there"><a href="none/"><img src="no.svg"><a href="#gone"><script src="https://a.b/c.js">'
     page.write_text(faults, encoding="utf-8")
     (tmp_path / "sheet.css").write_text("@import url(//fonts.a.b/x.css)", encoding="utf-8")

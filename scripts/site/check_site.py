@@ -28,13 +28,14 @@ HARMLESS = {"canonical", "next", "prev", "alternate", "edit"}  # kinds of <link>
 
 
 class PageReader(HTMLParser):
-    """The anchors of a page, where its links lead, and what it loads."""
+    """The anchors of a page, where its links lead, what it loads, and its address."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.anchors: set[str] = set()
         self.links: list[str] = []
         self.loaded: list[str] = []
+        self.address = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -42,6 +43,8 @@ class PageReader(HTMLParser):
         self.anchors |= {given[name] for name in ("id", "name") if name in given}
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
+        if given.get("rel") == "canonical":
+            self.address = given.get("href", "")
         for name, value in given.items():
             if (tag, name) in LOADING and not HARMLESS & set(given.get("rel", "").split()):
                 self.loaded.append(value)
@@ -61,14 +64,15 @@ def problems(site: Path) -> list[str]:
 def dead_links(site: Path) -> list[str]:
     """Links, and files that pages load, which lead nowhere in the site."""
     found: list[str] = []
+    top = urlsplit(read(site / "index.html").address).path or "/"  # where the site will stand on its host
     for page in sorted(site.rglob("*.html")):
         known = read(page)
         for link in dict.fromkeys(known.links + known.loaded):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            base = site if parts.path.startswith("/") else page.parent
-            target = (base / unquote(parts.path).lstrip("/")).resolve() if parts.path else page
+            base = site if parts.path.startswith(top) else page.parent
+            target = (base / unquote(parts.path).removeprefix(top)).resolve() if parts.path else page
             target = target / "index.html" if target.is_dir() else target
             anchor = unquote(parts.fragment)
             if not target.is_file() or (target.suffix == ".html" and anchor and anchor not in read(target).anchors):

@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages are read where they are in the repository, and the reference is made.
+"""Hooks of mkdocs: pages are read where they are in the repository, notebooks are run, and the reference is made.
 
 Pages keep their paths in the repository, so that links between them work on a code host, in an editor and on the site
 alike; only their addresses on the site are shorter. What they link to and is no page, such as a script, goes along.
@@ -17,13 +17,16 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 sys.path.append(str(Path(__file__).parent))
+from notebook_pages import executed
 from reference_pages import ReferencePage, linked_names, reference_pages
 from table_bars import placeholder, with_bars
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("*.md", "docs/**/*.md", "benchmarks/*.md", "benchmarks/results/*.md")
+NOTEBOOKS = "docs/start/*.py"
 ASSETS = ("docs/**/*.svg", "scripts/site/*.css")
 LEFT_AS_IT_IS = re.compile(r"(<pre.*?</pre>|<a\b.*?</a>|<h[1-6].*?</h[1-6]>)", re.S)
+NOTEBOOK_LINK = re.compile(r"(\]\((?:[^)\s]*/)?start/\w+)\.py\)")
 
 BARS: list[str] = []
 """Of the tables so far."""
@@ -72,17 +75,34 @@ def titled(page: ReferencePage) -> object:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """The files of the site instead of those of one folder."""
     paths = {path.relative_to(ROOT).as_posix() for pattern in PAGES + ASSETS for path in ROOT.glob(pattern)}
+    notebooks = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(NOTEBOOKS)}
     for page in [path for path in paths if path.endswith(".md")]:
         for target in re.findall(r"\]\(([^)#\s]+)", (ROOT / page).read_text(encoding="utf-8")):
             linked = (ROOT / page).parent.joinpath(target).resolve()
             if linked.is_file() and linked.is_relative_to(ROOT):
                 paths.add(linked.relative_to(ROOT).as_posix())
+    paths -= notebooks
     kept = [file for file in files if file.src_dir != config.docs_dir]  # those of the theme
     kept += [file_of(path, config) for path in sorted(paths)]
     for page in reference_pages():
         for made in (page, *page.below):
             kept.append(File.generated(config, made.path, content=made.text))
+    for path in sorted(ROOT.glob(NOTEBOOKS)):
+        kept += notebook_files(path, config)
     return Files(kept)
+
+
+def notebook_files(path: Path, config: MkDocsConfig) -> Iterator[File]:
+    """The page of a notebook, and the notebook with its outputs."""
+    source = path.relative_to(ROOT).with_suffix(".md").as_posix()
+    ran = executed(path.read_text(encoding="utf-8"))
+    note = f"[This notebook, to open in Jupyter]({path.stem}.ipynb)"
+    page = File.generated(config, source, content=f"{ran.markdown}\n{note}\n")
+    page.dest_uri = page.dest_uri.removeprefix("docs/")
+    yield page
+    file = File.generated(config, source.removesuffix("md") + "ipynb", content=ran.file)
+    file.dest_uri = file.dest_uri.removeprefix("docs/")
+    yield file
 
 
 def file_of(path: str, config: MkDocsConfig) -> File:
@@ -101,6 +121,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Draw the bars that tables ask for; the home page has nothing beside it to choose from."""
     if page.is_homepage:
         page.meta["hide"] = ["navigation"]
+    markdown = NOTEBOOK_LINK.sub(r"\1.md)", markdown)
     return with_bars(page.file.src_uri, markdown, BARS)
 
 
@@ -117,4 +138,9 @@ def on_page_content(content: str, page: Page, files: Files, **_: object) -> str:
 
     parts = LEFT_AS_IT_IS.split(content)
     parts[::2] = [re.sub(r"<code>([\w.]+)</code>", link, part) for part in parts[::2]]
-    return re.sub(rf"<p>{placeholder('([0-9]+)')}</p>", lambda found: BARS[int(found[1])], "".join(parts))
+    whole = re.sub(rf"<p>{placeholder('([0-9]+)')}</p>", lambda found: BARS[int(found[1])], "".join(parts))
+    notebook = (ROOT / page.file.src_uri).with_suffix(".py")
+    if notebook.is_file() and notebook.match(NOTEBOOKS):
+        outputs = executed(notebook.read_text(encoding="utf-8")).outputs
+        whole = re.sub(r"<p>OUTPUT([0-9]+)OUTPUT</p>", lambda found: outputs[int(found[1])], whole)
+    return whole

@@ -2,8 +2,10 @@ from . import compat as compat
 from . import diagnostics as diagnostics
 from . import distributed as distributed
 from . import evaluation as evaluation
+from . import exports as exports
 from . import functional as functional
 from . import hierarchical as hierarchical
+from . import hub as hub
 from . import huffman as huffman
 from . import kernels as kernels
 from . import language_models as language_models

@@ -1,8 +1,9 @@
 """Progress: one line that says how far a long task has come, how fast it is going and how long it will still take.
 
-On a terminal the line is a bar that is drawn again a few times a second. Where standard error is a file or a pipe, it
-is a plain line every ten seconds and one at the end, so that logs stay readable. Nothing here touches the work itself:
-with and without a progress line the results are the same.
+On a terminal the line is a bar that is drawn again a few times a second. In a notebook it is one output of its cell,
+which is replaced as often and keeps the last line. Where standard error is a file or a pipe, it is a plain line every
+ten seconds and one at the end, so that logs stay readable. Nothing here touches the work itself: with and without a
+progress line the results are the same.
 """
 
 import math
@@ -11,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from logq._arguments import ArgumentError
 from logq._launch import launched
+from logq.tables.notebook_html import escape
 
 __all__ = ["Limit", "Progress", "format_bytes", "format_quantity", "format_seconds", "say"]
 
@@ -28,6 +30,7 @@ _SAMPLE_EVERY = 0.2  # seconds between two looks at the clock's and the work's p
 _SAMPLES = 60  # so the rate is that of the last twelve seconds
 _LINE_EVERY = 10.0  # seconds between two plain lines
 _QUICK = 2.0  # work shorter than this leaves no trace in a log
+_BRIEF = 0.5  # nor this in a notebook
 
 
 def format_quantity(value: float) -> str:
@@ -98,8 +101,8 @@ class Progress:
         total: amount of work in all, in units; a guess is fine, and math.inf where nobody knows: then there is no bar.
         unit: what is counted, in the plural: "words".
         label: what is being done: "skip-gram".
-        enabled: True draws the bar, False is silent, None draws the bar on a terminal and prints plain lines elsewhere.
-            Of several processes that torchrun has started only the first one shows any.
+        enabled: True draws the bar, False is silent, None draws the bar on a terminal and in a notebook and prints
+            plain lines elsewhere. Of several processes that torchrun has started only the first one shows any.
         limit: a time after which the work ends: the line then goes by that or by the total, whichever comes sooner.
         clock: seconds since some moment; replaced in tests.
 
@@ -136,6 +139,7 @@ class Progress:
         self._fields: dict[str, object] = {}
         self._live: Live | None = None
         self._stream: TextIO | None = None
+        self._cell: _NotebookLine | None = None
         self._finished = False
         self._started = self._sampled = self._printed = clock()
         self._samples: deque[tuple[float, float]] = deque([(self._started, 0.0)], maxlen=_SAMPLES)
@@ -149,6 +153,10 @@ class Progress:
         # detached process it may be closed or missing, and then there is nobody to show anything to.
         stream = sys.stderr
         if stream is None or stream.closed or self.enabled is False or not launched().is_first:
+            return self
+        display = _notebook_display()
+        if display is not None:
+            self._cell = _NotebookLine(display)
             return self
         console = Console(file=stream)
         if self.enabled or console.is_terminal:
@@ -166,6 +174,8 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+        elif self._cell and (self._cell.is_shown or self._is_due_in_notebook):
+            self._cell.show(self._parts(), self.share if math.isfinite(self.total) else None)
         elif self._stream and self._finished and self._clock() - self._started >= _QUICK:
             self._print()
 
@@ -188,6 +198,12 @@ class Progress:
         if self._stream and now - self._printed >= _LINE_EVERY:
             self._printed = now
             self._print()
+        elif self._cell and self._is_due_in_notebook:
+            self._cell.show(self._parts(), self.share if math.isfinite(self.total) else None)
+
+    @property
+    def _is_due_in_notebook(self) -> bool:
+        return bool(self.enabled) or self._clock() - self._started >= _BRIEF
 
     @property
     def elapsed(self) -> float:
@@ -214,7 +230,7 @@ class Progress:
         """Draw the line for a terminal, leaving out what has no room: first the bar shrinks, then parts go."""
         parts = self._parts()
         # Most dispensable first; the label and the percentage always stay.
-        for name in ("", "elapsed", "rate", "fields", "left"):
+        for name in ("", "elapsed", "epoch", "rate", "fields", "left"):
             parts.pop(name, None)
             # Three columns stay free: a ^C that the terminal echoes must not make the line wrap.
             bar_width = options.max_width - 3 - sum(len(text) + 2 for text in parts.values())
@@ -228,6 +244,7 @@ class Progress:
             "rate": "green",
             "elapsed": "dim",
             "left": "",
+            "epoch": "",
             "fields": "yellow",
         }
         line = Table.grid(padding=(0, 2, 0, 0))
@@ -252,6 +269,8 @@ class Progress:
             left = left if self._limit is None else min(left, self._limit.left)
             parts["left"] = f"{format_seconds(max(left, 0.0)) if math.isfinite(left) else '-:--'} left"
         shown = {name: _format_field(value) for name, value in self._fields.items()}
+        if "epoch" in shown:
+            parts["epoch"] = f"epoch {shown.pop('epoch')}"
         if known := [f"{name} {text}" for name, text in shown.items() if text != "nan"]:
             parts["fields"] = ", ".join(known)
         return parts
@@ -260,6 +279,37 @@ class Progress:
         parts = self._parts()
         label = parts.pop("label")
         print(f"{label}: {', '.join(text.strip() for text in parts.values())}", file=self._stream, flush=True)
+
+
+class _NotebookLine:
+    """An output of a notebook's cell, which is replaced whenever it is shown anew."""
+
+    def __init__(self, display: Callable[..., Any]) -> None:
+        self._display, self._handle = display, None
+
+    @property
+    def is_shown(self) -> bool:
+        return self._handle is not None
+
+    def show(self, parts: dict[str, str], share: float | None) -> None:
+        """Show label, bar and the other parts, as HTML and as text; no bar where the share is not known."""
+        label, *others = (text.strip() for text in parts.values())
+        text = f"{label}: {', '.join(others)}"
+        bar = "" if share is None else f'<progress value="{share:.3f}" aria-label="{escape(label)}"></progress>'
+        cells = "".join(f"<span>{escape(part)}</span>" for part in others)
+        style = "display:flex;flex-wrap:wrap;gap:0 1em;align-items:center"
+        shown = {"text/plain": text, "text/html": f'<div style="{style}"><b>{escape(label)}</b>{bar}{cells}</div>'}
+        if self._handle is None:
+            self._handle = self._display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+
+def _notebook_display() -> Callable[..., Any] | None:
+    """IPython's display() where a notebook's kernel runs this, which has then imported it."""
+    known, shown = sys.modules.get("IPython"), sys.modules.get("IPython.display")
+    shell = known.get_ipython() if known is not None and hasattr(known, "get_ipython") else None
+    return shown.display if shown is not None and getattr(shell, "kernel", None) is not None else None
 
 
 def say(text: str, enabled: bool | None = None) -> None:

@@ -178,7 +178,7 @@ def load(folder: str | os.PathLike[str], *, check: bool = True, **options: Any) 
     Where a Word2Vec was saved beside its vectors, as `logq train word2vec` does, it is the model that is opened.
 
     Args:
-        folder: where `save` wrote it.
+        folder: where `save` wrote it; or hf://user/name, where `push_to_hub` did, with @revision behind it or without.
         check: compare the digests in the file, at about the speed of a copy.
         **options: for estimators, beside the settings in the file, such as `device`.
 
@@ -200,8 +200,9 @@ def load(folder: str | os.PathLike[str], *, check: bool = True, **options: Any) 
         Popularity(fitted on 2 items)
     """
     from logq._model_file import FILE, read_kind  # NumPy, which `logq --help` does without
+    from logq.hub.hub_folders import fetch_folder, is_hub_place
 
-    home = Path(folder)
+    home = fetch_folder(folder) if is_hub_place(folder) else Path(folder)
     if (home / FILE).exists():
         name = read_kind(home / FILE, format=tuple(FORMATS.values()))
         found = class_of(name)
@@ -209,7 +210,7 @@ def load(folder: str | os.PathLike[str], *, check: bool = True, **options: Any) 
             raise ValueError(
                 f"{home / FILE}: holds a {name}, which logq does not have; call {name}.load on the class itself"
             )
-        return found.load(folder, check=check, **options)
+        return found.load(home, check=check, **options)
     files = {
         "vectors.safetensors": ("logq.vectors", "KeyedVectors", "load"),
         "index.safetensors": ("logq.retrieval.index_kinds", "load_index", ""),
@@ -217,7 +218,7 @@ def load(folder: str | os.PathLike[str], *, check: bool = True, **options: Any) 
     for file, (module, name, method) in files.items():
         if (home / file).exists():
             found = getattr(importlib.import_module(module), name)
-            return (getattr(found, method) if method else found)(folder, check=check, **options)
+            return (getattr(found, method) if method else found)(home, check=check, **options)
     if not home.exists():
         raise FileNotFoundError(f"{home}: there is no such folder")
     hint = "; a checkpoint is there, from which `fit(..., resume=True)` continues"

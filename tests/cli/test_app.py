@@ -38,7 +38,11 @@ COMMANDS = [
     ["similar"],
     ["index"],
     ["serve"],
+    ["explore"],
+    ["export"],
+    ["push"],
     ["diagnose"],
+    ["doctor"],
     *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender"),
     ["tune"],
     *(

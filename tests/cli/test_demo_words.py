@@ -39,7 +39,7 @@ def test_ctrl_c_while_the_map_is_drawn_keeps_the_vectors(logq, tmp_path, monkeyp
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logq.evaluation.map_page.word_map", interrupted)
+    monkeypatch.setattr("logq.evaluation.map_page.write_map", interrupted)
     code, _, err = logq("demo", "-o", tmp_path / "demo")
     assert code == 130
     assert err == f"Interrupted: the vectors are in {tmp_path / 'demo'}; the map was not drawn.\n"

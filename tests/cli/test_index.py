@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from index_cases import INSTALLED
 from logq.cli import main
-from logq.cli.commands.index import IndexKind, _texts
+from logq.cli.indexed_items import feature_texts
 from logq.folders.folder_contents import is_shards
 from logq.logs import Features, Identifiers
 from logq.recommenders import Recommender
-from logq.retrieval import INDEX_KINDS, item_keys, load_index
+from logq.retrieval import item_keys, load_index, open_items
+from logq.vectors import KeyedVectors
 
 
 class Terminal(io.StringIO):
@@ -22,10 +24,6 @@ class Terminal(io.StringIO):
 
 def lines(out):
     return [line.split("\t") for line in out.splitlines()]
-
-
-def test_kinds_are_the_library_s():
-    assert tuple(kind.value for kind in IndexKind) == INDEX_KINDS
 
 
 @pytest.mark.parametrize("kind", ["exact", "faiss-hnsw", "usearch"])
@@ -93,9 +91,13 @@ def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "give a folder for the index by --output, or a database by --duckdb or --postgres"),
-        (["--check"], "give a folder"),
-        (["--duckdb", "x.duckdb", "--check"], "expected --output with them"),
+        ([], "give a folder for the index by --output, a database by --to, or --check"),
+        (["--to", "duckdb:x.duckdb", "--kind", "usearch"], "expected --output with them"),
+        (["--to", "x.duckdb"], "--to: expected one of duckdb:FILE, "),
+        (["--native", "{0}/x", "--check"], "--native: expected --output with it"),
+        (["-o", "{0}/i", "--native", "{0}/x"], "--native: expected an index of faiss, usearch or hnswlib"),
+        (["--check", "--option", "nprobe=3"], "--option: expected --kind with it"),
+        (["-o", "{0}/i", "--recall", "1.5"], "--recall: expected a share in (0, 1], got 1.5"),
         (["-o", "{0}/i", "--json", "{0}/x.json"], "--json: expected --check with it, whose numbers it writes"),
         (["-o", "{0}/i", "--option", "nprobe"], "--option: expected NAME=N such as nprobe=32, got 'nprobe'"),
         (["-o", "{0}/i", "--option", "nprobe=3"], "--option: exact does not take nprobe"),
@@ -223,8 +225,8 @@ def test_only_names_become_columns_of_a_database(tmp_path):
     ids = Identifiers(["a", "b", "c"])
     table = {"item": ["a", "b", "c"], "price": [1.5, 2.5, 9.0], "tags": ["hot|green", "", "green"]}
     features = Features.from_frame(table, ids, separator={"tags": "|"}, buckets={"price": 2})
-    assert _texts(features, "tags") == ["hot|green", None, "green"]
-    assert _texts(features, "price") is None
+    assert feature_texts(features, "tags") == ["hot|green", None, "green"]
+    assert feature_texts(features, "price") is None
 
 
 @pytest.mark.parametrize("kind", ["exact", "faiss-hnsw"])
@@ -285,4 +287,114 @@ def test_what_shards_cannot_do_is_said(logq, model, tmp_path, monkeypatch, words
 def test_a_prepared_log_is_not_taken_for_shards(logq, tmp_path):
     (tmp_path / "manifest.json").write_text('{"format": "logq.partitions", "files": []}')
     assert not is_shards(tmp_path)
-    assert "expected a recommender in this folder, found none" in logq("index", tmp_path, "-o", tmp_path / "index")[2]
+    err = logq("index", tmp_path, "-o", tmp_path / "index")[2]
+    assert "expected a recommender or word vectors in this folder, found none" in err
+
+
+def test_settings_are_chosen_for_a_recall_and_kept(logq, model, tmp_path):
+    pytest.importorskip("faiss")
+    words = [
+        "index",
+        model,
+        "-o",
+        tmp_path / "i",
+        "--kind",
+        "faiss-ivf",
+        "--option",
+        "nlist=6",
+        "-k",
+        3,
+        "--recall",
+        0.9,
+    ]
+    code, out, err = logq(*words, "--json", tmp_path / "x.json")
+    assert (code, err) == (0, "")
+    rows = lines(out)
+    assert [row[0] for row in rows] == ["faiss-ivf"] * (len(rows) - 1) + ["exact"]
+    verified = rows[-2]
+    assert (verified[-1], float(verified[2]) >= 0.9, verified[5]) == ("verified", True, "bytes")
+    made = json.loads((tmp_path / "i" / "made_of.json").read_text())
+    setting = load_index(tmp_path / "i").search_setting
+    assert made["chosen"] == {"recall": pytest.approx(float(verified[2]), abs=1e-6), "nprobe": setting.value}
+    assert verified[7] == f"nlist=6, nprobe={setting.value}"
+    written = json.loads((tmp_path / "x.json").read_text())
+    assert [row["verified"] for row in written["indexes"]] == [False] * (len(rows) - 2) + [True, False]
+    assert written["queries"] == 30
+    assert logq("recommend", model, "--user", "u3", "--index", tmp_path / "i")[0] == 0
+
+
+def test_a_recall_that_no_setting_reaches_is_refused_with_the_best(logq, model, tmp_path):
+    pytest.importorskip("faiss")
+    words = ["index", model, "-o", tmp_path / "i", "--kind", "faiss-pq", "--option", "code_bytes=1", "--recall", 1]
+    code, out, err = logq(*words)
+    assert (code, out) == (2, "")
+    assert "Error: --recall: expected at most what faiss-pq reaches, 0." in err
+    assert " with code_bytes=1, nprobe=1, got 1" in err
+    assert not (tmp_path / "i").exists()
+    code, _, err = logq(*words[:-2], "--recall", 0.5, "--option", "nprobe=1")
+    assert (code, "--option nprobe: expected none with a recall, which chooses it" in err) == (2, True)
+
+
+@pytest.mark.parametrize("recall", [[], ["--recall", 0.9]])
+def test_all_kinds_are_compared_and_nothing_is_saved(logq, model, tmp_path, monkeypatch, recall):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("logq.retrieval.index_choice._SECONDS", 0.0)
+    code, out, _ = logq("index", model, "--check", *recall, "-k", 3)
+    assert code == 0
+    rows = lines(out)
+    assert {row[0] for row in rows} >= {"exact"}
+    assert {row[0] for row in rows} <= set(INSTALLED)
+    assert recall or {row[0] for row in rows} == set(INSTALLED)
+    speeds = [float(row[4]) for row in rows]
+    assert speeds == sorted(speeds, reverse=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_words_have_indexes_and_databases_too(logq, vectors, tmp_path):
+    known = KeyedVectors.load(vectors)
+    code, out, err = logq("index", vectors, "-o", tmp_path / "i", "--check", "-k", 2)
+    assert (code, err, lines(out)[0][:3]) == (0, "", ["exact", "recall@2", "1.000000"])
+    made = load_index(tmp_path / "i")
+    assert (made.metric, len(made)) == ("cosine", len(known))
+    word = known.index_to_key[0]
+    nearest = [word for word, _ in known.most_similar(word, topn=3)]
+    assert [word for word, _ in known.most_similar(word, topn=3, index=made)] == nearest
+    assert logq("index", vectors, "-o", tmp_path / "i", "--check")[0] == 0
+    pytest.importorskip("duckdb")
+    assert logq("index", vectors, "--to", f"duckdb:{tmp_path / 'words.duckdb'}", "--table", "words", "-q")[0] == 0
+    with open_items(f"duckdb:{tmp_path / 'words.duckdb'}", table="words") as store:
+        assert (store.metric, store.columns["word"]) == ("cosine", "text")
+        assert store.read().columns["word"] == known.index_to_key
+        found = store.search(known[word][None], 1, where=[("word", "!=", word)])
+    assert known.index_to_key[int(found.ids[0, 0])] == nearest[0]
+
+
+@pytest.mark.parametrize("kind", ["lancedb", "milvus"])
+def test_items_go_into_every_database(logq, model, tmp_path, kind):
+    pytest.importorskip({"lancedb": "lancedb", "milvus": "milvus_lite"}[kind])
+    place = tmp_path / "items.db"
+    code, out, _ = logq("index", model, "--to", f"{kind}:{place}")
+    assert code == 0
+    assert f"20 items saved to the table items of {place}: id, vector, item, count, title, kind." in out
+    with open_items(f"{kind}:{place}") as store:
+        assert store.read([("kind", "=", "even")]).columns["item"] == [f"i{number}" for number in range(0, 20, 2)]
+
+
+def test_a_server_that_does_not_answer_is_said(logq, model):
+    pytest.importorskip("qdrant_client")
+    code, _, err = logq("index", model, "--to", "qdrant:http://127.0.0.1:1")
+    assert code == 2
+    assert "--to: " in err
+    assert "refused" in err
+    code, _, err = logq("index", model, "--to", "qdrant:nowhere")
+    assert (code, err.partition(", got")[0]) == (2, "Error: --to: expected the URL of a server, :memory: or a client")
+
+
+def test_the_file_of_the_library_is_written(logq, model, tmp_path):
+    faiss = pytest.importorskip("faiss")
+    words = ["index", model, "-o", tmp_path / "i", "--kind", "faiss-flat", "--native", tmp_path / "items.faiss"]
+    assert logq(*words)[0] == 0
+    made, known = faiss.read_index(str(tmp_path / "items.faiss")), Recommender.load(model)
+    query = known.query_vectors([known.user_ids[0]])
+    expected = load_index(tmp_path / "i").search(query, 4).ids
+    assert made.search(np.asarray(query).reshape(1, -1), 4)[1].tolist() == expected.tolist()

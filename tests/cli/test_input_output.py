@@ -257,7 +257,6 @@ def test_a_folder_instead_of_a_file_is_named_without_a_hint_that_does_not_fit(lo
 def test_what_wants_word_vectors_points_to_the_command_for_items(logq, place: Path, model: Path) -> None:
     for words, fits in (
         (["neighbors", model, "i1"], "similar"),
-        (["map", model], "similar"),
         (["evaluate", "words", model, "-s", "pairs.tsv"], "evaluate ranking"),
     ):
         code, _, err = logq(*words)

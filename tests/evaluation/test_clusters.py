@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.evaluation.map_page import cluster
+from logq.evaluation.map_layout import cluster
 
 
 def bundles(sizes, seed=0, noise=0.05):

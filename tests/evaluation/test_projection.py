@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from logq.evaluation import map_page
-from logq.evaluation.map_page import project
+from logq.evaluation import map_layout
+from logq.evaluation.map_layout import project
 
 
 def two_bundles(n=20, dim=10):
@@ -18,10 +18,10 @@ def two_bundles(n=20, dim=10):
 
 
 @pytest.fixture
-def without_sklearn(monkeypatch):
+def without_opentsne(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        map_page.importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name, *rest)
+        map_layout.importlib.util, "find_spec", lambda name, *rest: None if name == "openTSNE" else find(name, *rest)
     )
 
 
@@ -74,21 +74,21 @@ def test_auto_takes_tsne_where_it_is_installed():
     assert project(two_bundles(), "auto")[1] == "tsne"
 
 
-@pytest.mark.usefixtures("without_sklearn")
-def test_auto_does_without_sklearn():
+@pytest.mark.usefixtures("without_opentsne")
+def test_auto_does_without_opentsne():
     assert project(two_bundles(), "auto")[1] == "pca"
 
 
-@pytest.mark.usefixtures("without_sklearn")
-def test_tsne_without_sklearn_says_what_to_install():
+@pytest.mark.usefixtures("without_opentsne")
+def test_tsne_without_opentsne_says_what_to_install():
     with pytest.raises(ImportError, match=r"pip install 'logq\[map\]'"):
         project(two_bundles(), "tsne")
 
 
-def test_sklearn_is_not_loaded_for_pca():
+def test_opentsne_is_not_loaded_for_pca():
     code = (
-        "import numpy, sys; from logq.evaluation.map_page import project;"
-        "project(numpy.eye(5), 'pca'); print('sklearn' in sys.modules)"
+        "import numpy, sys; from logq.evaluation.map_layout import project;"
+        "project(numpy.eye(5), 'pca'); print('openTSNE' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
@@ -103,5 +103,5 @@ def test_bad_arguments_are_named(layout, seed, message):
 
 
 def test_tsne_of_three_words_is_refused():
-    with pytest.raises(ValueError, match="'pca' for fewer than 4 words"):
+    with pytest.raises(ValueError, match="'pca' for fewer than 4 points"):
         project(np.eye(3), "tsne")

@@ -218,3 +218,27 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_no_words_have_no_map(tmp_path):
     with pytest.raises(ValueError, match="vectors: expected at least one word, got none"):
         word_map(KeyedVectors([], np.zeros((0, 3))), tmp_path / "map.html")
+
+
+def luminance(color):
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(path, theme):
+    """By 4.5 to 1 at least, as WCAG 2.2 asks of text (1.4.3): names of points too, in the colors of their groups."""
+    draw(some_vectors(3), path)
+    text = path.read_text(encoding="utf-8")
+    block = re.search(r":root \{(.*?)\}" if theme == "light" else r'\[data-theme="dark"\] \{(.*?)\}', text, re.S)[1]
+    colors = dict(re.findall(r"--(\w+): (#\w{6})", block))
+    card = re.search(r"--card: rgb\((\d+) (\d+) (\d+) ", block)
+    grounds = [colors["paper"], "#" + "".join(f"{int(part):02x}" for part in card.groups()), colors["hover"]]
+    inks = json.loads(re.search(rf"{theme}: (\[.*?\])", text)[1])
+    assert len(inks) == 10
+    for ground in grounds:
+        used = [colors[name] for name in ("ink", "soft", "accent", "alarm")] + (inks if ground != grounds[2] else [])
+        for color in used:
+            light, dark = sorted((luminance(color), luminance(ground)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (color, ground)

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import importlib.util
 import io
 import json
 import lzma
@@ -303,6 +304,7 @@ FORMATS: dict[str, Format] = {
             "faiss-hnsw": {"links": 4},
             "faiss-pq": {"nlist": 2},
             "usearch": {"links": 4},
+            **({"hnswlib": {"links": 4}} if importlib.util.find_spec("hnswlib") else {}),
         }.items()
     },
     **{

@@ -68,7 +68,7 @@ def test_other_things_are_refused_with_a_way_out():
 def test_arrow_tables_need_polars_and_say_so(monkeypatch):
     table = OnlyArrow(pl.DataFrame(TABLE))
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(ImportError, match=r'a OnlyArrow is read by polars.*pip install "logq\[logs\]"'):
+    with pytest.raises(ImportError, match=r"a OnlyArrow is read by polars.*pip install 'logq\[logs\]'"):
         frame_columns(table)
 
 

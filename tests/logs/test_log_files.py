@@ -150,7 +150,7 @@ def test_without_polars_the_message_says_what_to_install(tmp_path, monkeypatch):
     path = tmp_path / "log.csv"
     path.write_text("user,item\n1,2\n1,3\n")
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(ImportError, match=r'pip install "logq\[logs\]"'):
+    with pytest.raises(ImportError, match=r"pip install 'logq\[logs\]'"):
         Interactions.from_csv(path)
 
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError
-from logq.logs import Interactions
+from logq.logs import Interactions, leave_one_out
 from logq.recommenders import ALS, EASE, SessionKNN, als, ease, neighborhoods
+from recommender_cases import make
 
 
 def random_log(seed: int, users: int = 30, items: int = 15, events: int = 250) -> Interactions:
@@ -295,3 +296,11 @@ def test_a_penalty_that_is_too_small_is_named() -> None:
     for model in (ALS(8, regularization=1e-12, alpha=100.0, seed=1), EASE(1e-30)):
         with pytest.raises(ArgumentError, match="regularization: expected a larger penalty for this log, got 1e-"):
             model.fit(log, progress=False)
+
+
+@pytest.mark.parametrize("name", ["EASE", "ItemKNN", "SessionKNN", "Popularity"])
+def test_a_log_with_fewer_items_than_a_cutoff_is_evaluated(name):
+    sessions = [["tea", "milk", "cup"], ["milk", "cup", "tea"], ["nail", "saw", "glue"], ["saw", "glue", "nail"]] * 5
+    split = leave_one_out(Interactions.from_sessions(sessions))
+    scores = make(name).fit(split, progress=False).evaluate(split, ks=(6, 50))
+    assert scores["NDCG@50"] == scores["NDCG@6"] > 0

@@ -6,7 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.retrieval import INDEX_KINDS, ExactIndex, index_recall, load_index, make_index
+from index_cases import INSTALLED, KINDS, every_kind
+from logq import ArgumentError
+from logq.retrieval import ExactIndex, index_recall, load_index, make_index
 
 N, D, USERS = 700, 8, 12
 # So much effort that graphs and lists find nearly all; codes stay coarse.
@@ -15,6 +17,7 @@ EFFORT = {
     "faiss-hnsw": {"ef_search": 200},
     "faiss-pq": {"nlist": 4, "nprobe": 4, "code_bytes": 8},
     "usearch": {"ef_search": 200},
+    "hnswlib": {"ef_search": 200},
 }
 TOLERANCE = {"faiss-pq": 0.5}
 EXACT = ("exact", "faiss-flat", "faiss-ivf")
@@ -26,7 +29,6 @@ IDS = RNG.permutation(3 * N)[:N]
 QUERIES = RNG.standard_normal((USERS, D)).astype(np.float32)
 INTERESTS = RNG.standard_normal((USERS, 3, D)).astype(np.float32)
 
-every_kind = pytest.mark.parametrize("kind", INDEX_KINDS)
 every_metric = pytest.mark.parametrize("metric", METRICS)
 
 
@@ -36,7 +38,7 @@ def make(kind, vectors=VECTORS, ids=IDS, metric="inner_product"):
 
 @pytest.fixture(scope="module")
 def made():
-    return {(kind, metric): make(kind, metric=metric) for kind in INDEX_KINDS for metric in METRICS}
+    return {(kind, metric): make(kind, metric=metric) for kind in INSTALLED for metric in METRICS}
 
 
 def csr(rows):
@@ -237,7 +239,7 @@ def test_a_single_item_and_equal_items(kind):
     assert one.search(VECTORS[:1], 3, exclude=([7], [0, 1])).ids.tolist() == [[42, -1, -1]]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in INDEX_KINDS if kind not in ("faiss-ivf", "faiss-pq")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("faiss-ivf", "faiss-pq")])
 def test_an_index_may_begin_empty(kind):
     index = make_index(kind, np.zeros((0, D)))
     assert index.search(QUERIES[:1], 2).ids.tolist() == [[-1, -1]]
@@ -245,7 +247,7 @@ def test_an_index_may_begin_empty(kind):
     assert index_recall(index, ExactIndex(VECTORS, IDS), QUERIES, 5).recall > 0.8
 
 
-@given(st.sampled_from(INDEX_KINDS), st.lists(st.lists(st.sampled_from(IDS[:60].tolist()), max_size=50), max_size=4))
+@given(st.sampled_from(INSTALLED), st.lists(st.lists(st.sampled_from(IDS[:60].tolist()), max_size=50), max_size=4))
 def test_any_exclusion_of_a_small_allow_list(kind, unwanted):
     index = _SMALL.setdefault(kind, make(kind, VECTORS, IDS))
     allowed = set(IDS[:60].tolist())
@@ -255,3 +257,65 @@ def test_any_exclusion_of_a_small_allow_list(kind, unwanted):
 
 
 _SMALL = {}
+
+
+@every_kind
+def test_more_effort_finds_more_and_is_kept(kind, tmp_path):
+    index = make_index(kind, VECTORS, IDS)
+    assert index.nbytes >= (N if kind == "faiss-pq" else 4 * N * D)
+    setting = index.search_setting
+    if setting is None:
+        with pytest.raises(ArgumentError, match=f"value: expected an index with a setting of searches, got {kind}"):
+            index.set_search(3)
+        return
+    exact, found = ExactIndex(VECTORS, IDS), []
+    for value in (1, setting.most):
+        index.set_search(value)
+        assert index.search_setting == (setting.name, value, setting.most)
+        found.append(index_recall(index, exact, QUERIES, 1).recall)
+    assert found[0] < found[1] or found == [1.0, 1.0]
+    index.save(tmp_path)
+    assert load_index(tmp_path).search_setting == index.search_setting
+    with pytest.raises(ArgumentError, match="expected an integer >= 1, got 0"):
+        index.set_search(0)
+    stronger = type(index).builds(kind, D)
+    for options in stronger:
+        assert make_index(kind, VECTORS, IDS, **options).search_setting is not None
+    assert stronger or kind == "faiss-ivf"
+
+
+@every_kind
+def test_the_file_of_the_library_is_read_by_the_library(kind, tmp_path):
+    if kind == "exact":
+        return
+    index = make_index(kind, VECTORS, metric="cosine", **EFFORT.get(kind, {}))
+    path, truth = tmp_path / "native", index.search(QUERIES, 5).ids.tolist()
+    index.write_native(path)
+    unit = (QUERIES / np.linalg.norm(QUERIES, axis=1, keepdims=True)).astype(np.float32)
+    if kind == "usearch":
+        import usearch.index
+
+        restored = usearch.index.Index.restore(str(path))
+        restored.expansion_search = 200
+        found = restored.search(unit, 5).keys
+    elif kind == "hnswlib":
+        import hnswlib
+
+        restored = hnswlib.Index("ip", D)
+        restored.load_index(str(path))
+        restored.set_ef(200)
+        found = restored.knn_query(unit, 5)[0]
+    else:
+        import faiss
+
+        restored = faiss.read_index(str(path))
+        if kind in ("faiss-ivf", "faiss-pq"):
+            restored.nprobe = restored.nlist
+        elif kind == "faiss-hnsw":
+            restored.hnsw.efSearch = 200
+        found = restored.search(unit, 5)[1]
+    shared = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), truth, strict=True))
+    assert shared >= 58, "60 of 60, but for equal scores of codes"
+    index.remove([3])
+    with pytest.raises(ArgumentError, match=r"ids: expected 0 to n - 1, in this order, none removed.*build it again"):
+        index.write_native(path)

@@ -10,12 +10,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 
+from index_cases import KINDS, every_kind
 from logq._model_file import DIGESTS, write_tensors
-from logq.retrieval import INDEX_KINDS, ExactIndex, FaissIndex, UsearchIndex, load_index, make_index
+from logq.retrieval import ExactIndex, FaissIndex, UsearchIndex, load_index, make_index
 from logq.retrieval.index_file import FILE
 
 VECTORS = np.random.default_rng(0).standard_normal((400, 4)).astype(np.float32)
-every_kind = pytest.mark.parametrize("kind", INDEX_KINDS)
 
 
 def rewrite(folder, *, arrays=None, about=None, metadata=None, right_sum=True):
@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_named(saved, change, message):
         load_index(saved)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in INDEX_KINDS if kind != "exact"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "exact"])
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -2,14 +2,17 @@
 
 import importlib.util
 import operator
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 
 from logq import ArgumentError
-from logq.retrieval import DuckDBItems, ExactIndex, PgVectorItems
-from logq.retrieval.item_store import check_conditions
+from logq.retrieval import DuckDBItems, ExactIndex, LanceDBItems, MilvusItems, PgVectorItems, QdrantItems, open_items
+from logq.retrieval.item_conditions import check_conditions
+from logq.retrieval.item_databases import DATABASES, find_database
 
 N, D = 300, 5
 RNG = np.random.default_rng(0)
@@ -43,35 +46,42 @@ def server(tmp_path_factory):
         running.cleanup()
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+MODULES = {
+    "duckdb": "duckdb",
+    "lancedb": "lancedb",
+    "milvus": "milvus_lite",
+    "postgres": "psycopg",
+    "qdrant": "qdrant_client",
+}
+
+
+@pytest.fixture(params=MODULES)
 def opened(request, tmp_path):
-    """A function that opens the store of this test, again and again."""
-    if request.param == "duckdb":
-        kept = []
+    """A function that opens the store of this test, again and again; of those that have files, one at a time."""
+    pytest.importorskip(MODULES[request.param])
+    address = f"{request.param}:{tmp_path / 'items.db'}"
+    if request.param == "postgres":
+        import psycopg
 
-        def open_store(*args, **options):
-            while kept:
-                kept.pop().close()
-            kept.append(DuckDBItems(tmp_path / "items.duckdb", *args, **options))
-            return kept[0]
+        address = request.getfixturevalue("server")
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+    stores, client = [], None
+    if request.param == "qdrant":
+        import qdrant_client
 
-        yield open_store
-        for store in kept:
-            store.close()
-        return
-    import psycopg
+        client = qdrant_client.QdrantClient(":memory:")
 
-    address = request.getfixturevalue("server")
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    stores = []
-
-    def connect(*args, **options):
-        stores.append(PgVectorItems(address, *args, **options))
+    def open_store(*args, **options):
+        while stores and request.param != "postgres":
+            stores.pop().close()
+        stores.append(
+            open_items(address, *args, **options) if client is None else QdrantItems(client, *args, **options)
+        )
         return stores[-1]
 
-    yield connect
+    yield open_store
     for store in stores:
         store.close()
 
@@ -105,8 +115,11 @@ def test_what_is_written_is_read(filled, opened):
 
 @pytest.mark.parametrize("metric", ["inner_product", "cosine"])
 @pytest.mark.parametrize("combine", ["max", "sum"])
-def test_a_search_is_the_exact_one(filled, opened, metric, combine):
-    store = opened(metric=metric)
+def test_a_search_is_the_exact_one(opened, metric, combine):
+    store = opened(D, TYPES, metric=metric)
+    store.write(IDS, VECTORS, COLUMNS)
+    store = opened()
+    assert store.metric == metric
     exact = ExactIndex(VECTORS, IDS, metric=metric)
     unwanted = csr([IDS[:100].tolist(), [], [-1, int(IDS[7])], IDS.tolist()])
     for queries in (QUERIES, INTERESTS):
@@ -130,6 +143,7 @@ CONDITIONS = [
     [("open", "in", [False])],
     [("price", "in", np.array([20, 30.0, 77]))],
     [("id", "in", IDS[:9]), ("id", "!=", int(IDS[0]))],
+    [("id", "not in", torch.from_numpy(IDS[:200])), ("id", "<", 500)],
     [("city", "in", [])],
     [("city", "not in", [])],
 ]
@@ -187,6 +201,9 @@ def test_a_table_without_columns(opened):
 
 
 def test_all_are_written_or_none(filled, monkeypatch):
+    if not filled.atomic:
+        pytest.skip("a database without transactions")
+    monkeypatch.setattr(type(filled), "_numbers", D)  # a row at a time
     before = filled.read()
     rows = {name: [None, None] for name in TYPES}
     # The second row breaks the database, not the checks: it has no id.
@@ -229,6 +246,12 @@ def test_what_cannot_be_written_is_named(filled, change, error, message):
         (('city" = 1; --', "=", "Rome"), ValueError, r"where: expected one of the columns"),
         (("city", "LIKE", "R%"), ValueError, r"where: expected one of the operators =.*got 'LIKE'"),
         (("city", "= '' OR 1", "Rome"), ValueError, r"where: expected one of the operators"),
+        (
+            ("city", "<", "Rome"),
+            ValueError,
+            r"where: expected = != in or not in for city, which is of type text, got '<'",
+        ),
+        (("price", "<", float("inf")), ValueError, r"where: expected a finite number for price <, got inf"),
         (("city", "=", 3), TypeError, r"where: expected a value of type text for city =, got 3"),
         (("city", "in", "Rome"), TypeError, r"where: expected several values for city in, got 'Rome'"),
         (
@@ -348,17 +371,129 @@ def test_numbers_of_an_index_are_checked(server):
 
 
 @pytest.mark.parametrize(
-    ("store", "library", "extra"), [(DuckDBItems, "duckdb", "duckdb"), (PgVectorItems, "psycopg", "postgres")]
+    ("store", "package", "extra"),
+    [
+        (DuckDBItems, "duckdb", "duckdb"),
+        (LanceDBItems, "lancedb", "lancedb"),
+        (MilvusItems, "pymilvus", "milvus"),
+        (PgVectorItems, "psycopg", "postgres"),
+        (QdrantItems, "qdrant-client", "qdrant"),
+    ],
 )
-def test_a_missing_library_is_named_with_its_command(store, library, extra, monkeypatch):
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ModuleNotFoundError, match=rf"needs {library}: pip install 'logq\[{extra}\]'"):
-        store("somewhere", 3)
+def test_a_missing_library_is_named_with_its_command(store, package, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {package}: pip install 'logq\[{extra}\]'"):
+        store("somewhere.db", 3)
+    assert {entry.extra for entry in DATABASES.values() if entry.store.endswith(store.__name__)} == {extra}
 
 
-def test_a_table_cannot_have_the_name_of_rows_on_their_way(opened):
-    with pytest.raises(ValueError, match="table: expected another name than that of the temporary table"):
-        opened(dim=2, table="LOGQ_new")
+def test_a_table_cannot_have_the_name_of_rows_on_their_way(server):
+    for address in ("duckdb::memory:", server):
+        with pytest.raises(ValueError, match="table: expected another name than that of the temporary table"):
+            open_items(address, 2, table="LOGQ_new")
+
+
+def test_batches_are_written_one_after_the_other(opened, monkeypatch, capsys):
+    store = opened(D, TYPES)
+    monkeypatch.setattr(type(store), "_numbers", 130 * D)
+    store.write(IDS, VECTORS, COLUMNS, progress=False)
+    assert "items" not in capsys.readouterr().err
+    again = store.read()
+    np.testing.assert_array_equal(again.vectors, VECTORS[np.argsort(IDS)])
+    store.write(*again, progress=True)  # what one database gives, another takes
+    assert "writing" in capsys.readouterr().err
+    assert store.read().columns == again.columns
+    assert len(store) == N
+
+
+def test_columns_are_updated_and_the_rest_stays(filled):
+    before = filled.read()
+    ids = [int(IDS[7]), int(IDS[2])]
+    filled.update(ids, {"price": [1000.0, None], "city": ["Ålesund", "x"]})
+    after = filled.read()
+    np.testing.assert_array_equal(after.vectors, before.vectors)
+    for name in TYPES:
+        expected = dict(zip(before.ids.tolist(), before.columns[name], strict=True))
+        expected |= {
+            "price": dict(zip(ids, [1000.0, None], strict=True)),
+            "city": {ids[0]: "Ålesund", ids[1]: "x"},
+        }.get(name, {})
+        assert dict(zip(after.ids.tolist(), after.columns[name], strict=True)) == expected
+    with pytest.raises(ValueError, match=r"ids: expected items that are in the table, got 5000"):
+        filled.update([ids[0], 5000], {"price": [1.0, 2.0]})
+    with pytest.raises(ValueError, match=r"columns: expected some of city, price, stars, open, got 'town'"):
+        filled.update(ids, {"town": ["a", "b"]})
+    with pytest.raises(TypeError, match=r"columns: expected a value of type int in stars, row 1, got 'b'"):
+        filled.update(ids, {"stars": [1, "b"]})
+
+
+def test_the_metric_is_that_of_the_table(opened):
+    opened(D, metric="cosine").write([1], [[1.0] * D])
+    assert opened().metric == "cosine"
+    with pytest.raises(ValueError, match=r"metric: expected cosine, as the table in .* has, got 'inner_product'"):
+        opened(metric="inner_product")
+
+
+@pytest.mark.parametrize("kind", ["lancedb", "milvus"])
+@pytest.mark.parametrize("metric", ["inner_product", "cosine"])
+def test_an_index_of_the_database_finds_nearly_all_and_filters(tmp_path, kind, metric):
+    pytest.importorskip(MODULES[kind])
+    count, rng = 1200, np.random.default_rng(1)
+    vectors, queries = (rng.standard_normal((size, 8)).astype(np.float32) for size in (count, 20))
+    exact = ExactIndex(vectors, metric=metric)
+    with open_items(f"{kind}:{tmp_path / 'items.db'}", 8, {"rare": "bool"}, metric=metric) as store:
+        store.write(np.arange(count), vectors, {"rare": [number % 40 == 0 for number in range(count)]})
+        for _ in range(2):  # the second replaces the first
+            store.create_index(links=16, ef_construction=100)
+        for where, allow in (((), None), ((("rare", "=", True),), np.arange(0, count, 40))):
+            found, truth = store.search(queries, 10, where=where).ids, exact.search(queries, 10, allow=allow).ids
+            assert sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), truth.tolist(), strict=True)) >= 150
+        store.write([5], [10 * queries[0]], {"rare": [None]})
+        assert store.search(queries[:1], 1).ids.tolist() == [[5]]
+        with pytest.raises(ValueError, match="links: expected an integer >= 2, got 1"):
+            store.create_index(links=1)
+
+
+def test_addresses_name_databases(tmp_path):
+    for address, message in (
+        ("items.duckdb", r"address: expected one of duckdb:FILE, .*qdrant:URL, got 'items.duckdb'"),
+        ("redis:items", "address: expected one of"),
+        ("qdrant:", "address: expected qdrant:URL, got 'qdrant:'"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            open_items(address, 2)
+    with pytest.raises(TypeError, match="address: expected one of"):
+        open_items(tmp_path, 2)
+    assert find_database("postgres://a@b/c")[1] == "postgres://a@b/c"
+    with pytest.raises(ArgumentError, match=r"place: expected a URL, or a file whose name ends in .db, got 'x'"):
+        open_items("milvus:x", 2)
+
+
+def test_the_registry_is_known_without_torch_or_numpy():
+    code = "import sys, logq.retrieval.item_databases; print({'torch', 'numpy', 'duckdb'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_a_collection_of_somebody_else():
+    qdrant_client = pytest.importorskip("qdrant_client")
+    client, models = qdrant_client.QdrantClient(":memory:"), qdrant_client.models
+    for name, distance in (("items", models.Distance.COSINE), ("far", models.Distance.EUCLID)):
+        client.create_collection(name, vectors_config=models.VectorParams(size=3, distance=distance))
+    with QdrantItems(client) as store:
+        assert (store.dim, store.columns, store.metric) == (3, {}, "cosine")
+        with pytest.raises(ValueError, match="place: expected a server, which has an index; all others compare all"):
+            store.create_index()
+    assert client.collection_exists("items"), "a client that was given stays open"
+    with pytest.raises(ValueError, match="table: expected the name of a collection with one vector by Dot or Cosine"):
+        QdrantItems(client, table="far")
+
+
+def test_files_that_execute_code_are_not_opened(tmp_path):
+    pytest.importorskip("qdrant_client")
+    with pytest.raises(
+        ArgumentError, match=r"place: expected the URL of a server, :memory: or a client, got '.*unpickles"
+    ):
+        open_items(f"qdrant:{tmp_path}", 2)
 
 
 def test_duckdb_finds_a_table_whatever_its_capitals(tmp_path):

@@ -1,14 +1,15 @@
-"""Bytes of faiss and usearch are checked before these libraries read them: none of them ends the process."""
+"""Bytes of faiss, usearch and hnswlib are checked before these libraries read them: none of them ends the process."""
 
 import numpy as np
 import pytest
 
 from logq.retrieval import make_index
 from logq.retrieval.faiss_bytes import check_faiss_bytes
+from logq.retrieval.hnswlib_bytes import check_hnswlib_bytes
 from logq.retrieval.usearch_bytes import check_usearch_bytes
 
 VECTORS = np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32)
-KINDS = ("flat", "ivf", "hnsw", "pq", "usearch")
+KINDS = ("flat", "ivf", "hnsw", "pq", "usearch", "hnswlib")
 
 
 def payload(kind: str):
@@ -18,6 +19,12 @@ def payload(kind: str):
         made.remove([3, 5])
         live = np.setdiff1d(np.arange(60), [3, 5])
         return made._to_bytes(), lambda data: check_usearch_bytes(data, 4, live)
+    if kind == "hnswlib":
+        pytest.importorskip("hnswlib")
+        made = make_index("hnswlib", VECTORS, links=4)
+        made.remove([3, 5])
+        live = np.setdiff1d(np.arange(60), [3, 5])
+        return made._to_bytes(), lambda data: check_hnswlib_bytes(data, 4, 60, live)
     options = {"nlist": 3} if kind in ("ivf", "pq") else {}
     made = make_index(f"faiss-{kind}", VECTORS, **options)
     return made._to_bytes(), lambda data: check_faiss_bytes(data, kind, 4, 60)
@@ -76,7 +83,7 @@ def test_neighbors_out_of_range_are_refused() -> None:
         check(changed)
 
 
-@pytest.mark.parametrize("kind", ["flat", "ivf", "usearch"])
+@pytest.mark.parametrize("kind", ["flat", "ivf", "usearch", "hnswlib"])
 def test_vectors_that_are_not_finite_are_refused(kind: str) -> None:
     data, check = payload(kind)
     place = data.tobytes().find(VECTORS[7].tobytes())
@@ -212,3 +219,52 @@ def test_levels_of_usearch_are_all_there_and_not_negative() -> None:
     levels = data[LEVELS:NODES].view("<i2")
     with pytest.raises(ValueError, match="expected levels of 0 and more"):
         check(at(data, LEVELS + 2 * int(levels.argmin()), "<i2", -1))
+
+
+SLOTS = 96  # where the slots of hnswlib begin: after the head
+WIDTH = 4 * (1 + 8) + 4 * 4 + 8  # neighbors, vector and label of a slot
+UPPER = SLOTS + 60 * WIDTH
+
+
+@pytest.mark.parametrize(
+    ("place", "dtype", "value", "message"),
+    [
+        (8, "<u8", 59, "expected room for 60 slots, and at most twice as many, got 59"),
+        (8, "<u8", 1 << 60, "expected room for 60 slots"),
+        (16, "<u8", 61, r"expected first, slots, .* for dimension 4, got \(0, 61"),
+        (24, "<u8", 64, "expected first, slots, slot_bytes"),
+        (48, "<i4", 9, "expected to start from the highest of 60 slots"),
+        (52, "<u4", 60, "expected to start from the highest of 60 slots"),
+        (72, "<u8", 0, "expected up to 10000 neighbors, got 0"),
+        (72, "<u8", 5, "expected first, slots"),
+        (80, "<f8", 1e9, "expected levels as of 4 neighbors"),
+        (88, "<u8", 1 << 40, "expected a number of candidates"),
+        (SLOTS, "<u4", 9, "expected at most 8 neighbors, got 9"),
+        (SLOTS, "<u4", 1 << 17, "expected at most 8 neighbors, got 131072"),
+        (SLOTS + 4, "<u4", 60, "expected neighbors among the slots of level 0"),
+        (SLOTS, "u1", 0x10000 | 3, "the labels of 58 items"),
+        (SLOTS + WIDTH - 8, "<u8", 77, "expected labels below 60, each once"),
+        (UPPER, "<u4", 3, "expected levels of 20 bytes, got 3 bytes of slot 0"),
+    ],
+)
+def test_numbers_of_hnswlib_that_do_not_fit_are_refused(place: int, dtype: str, value: int, message: str) -> None:
+    data, check = payload("hnswlib")
+    if dtype == "u1":  # the mark of a removed item
+        place, dtype, value = place + 2, "u1", 1 - int(data[place + 2])
+    with pytest.raises(ValueError, match=message):
+        check(at(data, place, dtype, value))
+
+
+def test_upper_neighbors_of_hnswlib_reach_their_level() -> None:
+    data, check = payload("hnswlib")
+    place = UPPER
+    sizes = []
+    for _ in range(60):
+        sizes.append(int(data[place : place + 4].copy().view("<u4")[0]))
+        place += 4 + sizes[-1]
+    first = next(slot for slot, size in enumerate(sizes) if size)
+    low = sizes.index(0)
+    start = UPPER + 4 * first + 4
+    assert 0 < int(data[start : start + 4].copy().view("<u4")[0]) <= 4
+    with pytest.raises(ValueError, match="expected neighbors among the slots of level 1"):
+        check(at(data, start + 4, "<u4", low))

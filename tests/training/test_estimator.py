@@ -14,8 +14,9 @@ from logq._model_file import FILE, Stored, write_stored
 from logq.estimators import Family
 from logq.training.checkpoint import RunCheckpoint, RunState, fingerprint
 from logq.training.config import AtLeast, Help, configclass
-from logq.training.estimator import FitOptions, SavedEstimator, Seeds, fresh_seed
+from logq.training.estimator import FitOptions, SavedEstimator
 from logq.training.options import TrainingConfig
+from logq.training.seeds import Seeds, fresh_seed
 
 
 @configclass

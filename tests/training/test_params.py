@@ -77,7 +77,7 @@ def test_a_clone_of_what_was_fitted_chooses_again(tmp_path: Path) -> None:
 
 
 def test_what_follows_from_other_arguments_follows_again() -> None:
-    assert logq.Word2Vec(sg=True).set_params(sg=False).lr == 0.05
+    assert logq.Word2Vec(sg=True).set_params(sg=False).lr == 0.065
     assert logq.Word2Vec(sg=True, lr=0.1).set_params(sg=False).lr == 0.1
     assert logq.Word2Vec(hs=True).set_params(hs=False).objective == "negative_sampling"
     model = logq.YoutubeDNN(objective="sampled_softmax")

@@ -20,11 +20,11 @@ from logq.logs.splits import Split
 from logq.recommenders.held_out import HeldOut
 from logq.training.checkpoint import FILE
 from logq.training.devices import Device
-from logq.training.estimator import Seeds
 from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Chosen, Phase, TimeBudget
+from logq.training.seeds import Seeds
 from recommender_cases import make, planted_log, planted_split
 
 

@@ -341,7 +341,7 @@ def test_a_corpus_that_thinning_out_takes_apart_is_said():
 
 def test_vectors_know_how_they_were_made():
     model = small(seed=1).fit(two_topics(5), progress=False)
-    assert model.vectors.info == model.settings()
+    assert model.vectors.info == {**model.settings(), "origin": dict(model.origin)}
     given = "dim=12, min_count=1, sample=0.0, epochs=3, seed=1, num_sampled=5"
     assert repr(model) == f"Word2Vec({given}, fitted on 8 words)"
 

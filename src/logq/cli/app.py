@@ -141,6 +141,7 @@ logq demo items
 logq train sasrec ratings.csv -o model
 logq evaluate ranking model
 logq recommend model --user 42
+logq explore model
 """,
     {
         "demo": _DEMO,
@@ -155,7 +156,11 @@ logq recommend model --user 42
         "similar": _command("similar:similar"),
         "index": _command("index:index"),
         "serve": _command("serve:serve"),
+        "explore": _command("explore:explore"),
+        "export": _command("export:export"),
+        "push": _command("push:push"),
         "diagnose": _command("diagnose:diagnose"),
+        "doctor": _command("doctor:doctor"),
         "vocab": _command("vocab:vocab"),
         "prepare": _command("prepare:prepare"),
         "phrases": _command("find_phrases:phrases"),

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from logq._files import is_standard_output
 from logq.cli.terminal.errors import BadInputError, note
+from logq.hub.hub_folders import fetch_folder, is_hub_place
 
 __all__ = ["READS", "WRITES", "WRITES_FOLDER", "Role", "roles_of", "settled", "writing"]
 
@@ -80,11 +81,12 @@ def settled(values: Mapping[str, Any], roles: Mapping[str, Role], spelled: Mappi
         spelled: what a user types for each parameter.
 
     Returns:
-        The values, patterns with files in their places where they match a result.
+        The values, patterns with files in their places where they match a result, and models of the hub with folders.
 
     Raises:
         BadInputError: a result would replace what is read, or another result.
     """
+    values = _fetched(values, roles)
     written = [
         _Place(spelled[name], one) for name in roles if roles[name] is WRITES for one in _names(values.get(name))
     ]
@@ -131,6 +133,20 @@ def writing(values: Mapping[str, Any], roles: Mapping[str, Role]) -> Generator[N
     sys.stdout.flush()
     with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
+
+
+def _fetched(values: Mapping[str, Any], roles: Mapping[str, Role]) -> dict[str, Any]:
+    """The values, with a folder on this machine in place of each model that is read from the hub: hf://user/name."""
+
+    def local(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [local(one) for one in value]
+        if isinstance(value, str | os.PathLike) and is_hub_place(value):
+            found = fetch_folder(value)
+            return str(found) if isinstance(value, str) else found
+        return value
+
+    return {name: local(value) if roles.get(name) is READS else value for name, value in values.items()}
 
 
 def _names(value: Any) -> list[str]:

@@ -4,11 +4,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from logq._project import install_line
 from logq.cli.feature_files import read_features
 from logq.cli.input_output import READS
 from logq.cli.item_vector_files import read_item_vectors
@@ -161,8 +163,11 @@ def check_log(path: Path) -> None:
     """Check that a log is there and can be read; - is standard input, a folder one that `logq prepare` made.
 
     Raises:
-        BadInputError: it is missing, another folder, or can't be read.
+        BadInputError: it is missing, another folder, or can't be read; or what reads it is not installed, which is said
+            before torch is loaded.
     """
+    if not path.is_dir() and find_spec("polars") is None:
+        raise BadInputError(f"{path}: logs are read by polars, which is not installed: {install_line('logs')}")
     if path.is_dir() and not (path / "manifest.json").exists():
         raise BadInputError(f"{path}: expected a log, or a folder that `logq prepare` finished")
     if str(path) != "-" and not path.is_dir():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from logq.folders.recommender_folders import RecommenderFolder
     from logq.retrieval import ItemIndex
 
-__all__ = ["MADE_OF", "compared_vectors", "hash_of_items", "load_index_of"]
+__all__ = ["MADE_OF", "compared_vectors", "hash_of_items", "load_index_of", "load_own_index"]
 
 MADE_OF = "made_of.json"
 """The file of an index that tells the vectors that it was made of."""
@@ -28,6 +28,31 @@ def load_index_of(found: "RecommenderFolder", folder: Path, metric: str | None =
     Raises:
         FolderError: there is none, it was made of another, or compares by something else.
     """
+    made = _opened(folder)
+    said = _made_of(folder)
+    by_rows = "rows" in said  # of an index of shards
+    expected = _fingerprint(found, made.metric) if by_rows else hash_of_items(found)
+    _check_made(folder, said.get("rows" if by_rows else "vectors"), expected, made.metric, metric)
+    return made
+
+
+def load_own_index(folder: Path, fingerprint: str, metric: str | None = None) -> "ItemIndex":
+    """Load an index, and check that it was made from vectors of this fingerprint.
+
+    Args:
+        folder: of the index.
+        fingerprint: what `made_of.json` has to say of the vectors.
+        metric: that it has to compare by; None takes any.
+
+    Raises:
+        FolderError: there is none, it was made of another model, or compares by something else.
+    """
+    made = _opened(folder)
+    _check_made(folder, _made_of(folder).get("vectors"), fingerprint, made.metric, metric)
+    return made
+
+
+def _opened(folder: Path) -> "ItemIndex":
     if not folder.is_dir():
         raise FolderError(f"{folder}: there is no such index; `logq index` makes one")
     there = find_contents(folder)
@@ -38,21 +63,24 @@ def load_index_of(found: "RecommenderFolder", folder: Path, metric: str | None =
         )
     from logq.retrieval.index_kinds import load_index
 
-    made = load_index(folder)
+    return load_index(folder)
+
+
+def _made_of(folder: Path) -> dict[str, Any]:
     try:
-        said = json.loads((folder / MADE_OF).read_bytes())
-        of = said["rows"] if "rows" in said else said["vectors"]
-        expected = _fingerprint(found, made.metric) if "rows" in said else hash_of_items(found)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        of, expected = None, ""
+        return dict(json.loads((folder / MADE_OF).read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+def _check_made(folder: Path, of: Any, expected: str, by: str, metric: str | None) -> None:
     if of != expected:
         raise FolderError(f"{folder}: this index was made from another model, or an earlier one; build it again")
-    if metric not in (None, made.metric):
+    if metric not in (None, by):
         raise FolderError(
-            f"{folder}: expected an index by {metric}, got one by {made.metric}; "
+            f"{folder}: expected an index by {metric}, got one by {by}; "
             f"`logq index MODEL -o INDEX --metric {metric}` makes one"
         )
-    return made
 
 
 def compared_vectors(found: "RecommenderFolder", metric: str) -> Any:

@@ -17,10 +17,11 @@ from logq.text.tokens import END, UNKNOWN, Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
 from logq.text.words import check_strings
 from logq.training.callbacks import Callbacks
+from logq.training.checkpoint import fingerprint
 from logq.training.config import AtLeast, Config, Help, configclass
 from logq.training.estimator import SavedEstimator
 
-__all__ = ["LanguageModel", "NextWords", "Source", "VocabularyConfig", "best_words", "choose_word"]
+__all__ = ["LanguageModel", "NextWords", "Source", "VocabularyConfig", "best_words", "choose_word", "fingerprint_of"]
 
 Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
 """A text: files, patterns, or lists of words, as `read_tokens` takes them."""
@@ -355,6 +356,10 @@ class LanguageModel(SavedEstimator):
 
     # --------------------------------------------------------------------------------------------------- save and load
 
+    def _shown_on_card(self) -> tuple[Mapping[str, int], str, int | None]:
+        prompt = next((word for word in self.vocabulary.index_to_key if word not in (END, UNKNOWN)), "")
+        return {"words": len(self.vocabulary)}, f"print(model.generate({prompt!r}))", None
+
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         return {"words": len(self.vocabulary)}, self.vocabulary.arrays()
 
@@ -364,6 +369,11 @@ class LanguageModel(SavedEstimator):
             if token not in vocabulary:
                 raise ValueError(f"expected {token} in the vocabulary")
         self._vocabulary = vocabulary
+
+
+def fingerprint_of(tokens: Tokens) -> str:
+    """What identifies a text: its words, how often each is there, and how many tokens and lines there are."""
+    return fingerprint(tokens.vocabulary.index_to_key, tokens.counts, numbers=(len(tokens), tokens.num_sentences))
 
 
 def _words(name: str, text: str | Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from logq._arguments import ArgumentError, check_int
 from logq._launch import ALONE, World
 from logq._progress import Progress
 from logq.evaluation.likelihood import Likelihood
-from logq.language_models.language_model import LanguageModel, Source
+from logq.language_models.language_model import LanguageModel, Source, fingerprint_of
 from logq.language_models.neural_configs import NeuralLMConfig
 from logq.language_models.output_layers import OutputLayer, WordReader, make_output, make_reader
 from logq.language_models.text_tasks import TextEncoder, TextTask
@@ -29,13 +29,13 @@ from logq.tables.notebook_html import TrainingLog
 from logq.text.tokens import END, Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
 from logq.training.callbacks import CallbackRun, Callbacks
-from logq.training.checkpoint import fingerprint
 from logq.training.config import CUSTOM
 from logq.training.devices import Device
-from logq.training.estimator import FitOptions, Seeds, fresh_seed
+from logq.training.estimator import FitOptions
 from logq.training.joint_checkpoint import JointCheckpoint
 from logq.training.loop import Loop
 from logq.training.phases import Phase, TimeBudget
+from logq.training.seeds import Seeds, fresh_seed
 from logq.training.step_graphs import check_graphs
 from logq.training.weights import weights_of, with_weights
 
@@ -162,8 +162,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         return self
 
     def _train(self, tokens: Tokens, held_out: Tokens | None, options: FitOptions, device: Device) -> None:
-        numbers = (len(tokens), tokens.num_sentences)
-        data = fingerprint(tokens.vocabulary.index_to_key, tokens.counts, numbers=numbers)
+        data = fingerprint_of(tokens)
         if device.world.size > 1:
             asked = None if held_out is None else [len(held_out), held_out.num_sentences]
             check_same({"class": type(self).__name__, "source": data, "validation": asked, **self.settings()})

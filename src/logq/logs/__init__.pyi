@@ -1,5 +1,6 @@
 from .batches import epoch_batches as epoch_batches
 from .batches import num_batches as num_batches
+from .call_graph import python_calls as python_calls
 from .examples import Examples as Examples
 from .features import Features as Features
 from .growing import GrownLog as GrownLog

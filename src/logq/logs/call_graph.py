@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from logq.logs.interactions import Interactions
 from logq.text.demo_corpus import parse_source, paused_collection, source_files
 
-__all__ = ["CallGraph", "call_graph"]
+__all__ = ["CallGraph", "call_graph", "python_calls"]
 
 # Tests, tables of encodings, bundled copies and separate programs say little about how the library is used.
 _SKIPPED = {
@@ -43,6 +44,29 @@ class CallGraph(NamedTuple):
 
     functions: list[str]
     callees: list[list[str]]
+
+    def events(self) -> tuple[list[str], list[str]]:
+        """Return a function and what it calls for each call, in two lists."""
+        calls = [(name, called) for name, names in zip(self.functions, self.callees, strict=True) for called in names]
+        return [name for name, _ in calls], [called for _, called in calls]
+
+
+def python_calls() -> Interactions:
+    """Return a log to play with, which every Python has: the functions of its standard library and what they call.
+
+    Functions are users, and the functions that they call are items, each once, in the order of the source. Rare ones
+    are left out. The same Python gives the same log; it takes a few seconds. `logq demo items` trains on such calls.
+
+    Raises:
+        FileNotFoundError: this Python comes without the source of its library.
+
+    Example:
+        >>> log = python_calls()
+        >>> log.num_users > 1000, ".append" in log.item_ids.keys
+        (True, True)
+    """
+    users, items = call_graph().events()
+    return Interactions.from_arrays(users, items, deduplicate="first", min_item=5, min_user=3)
 
 
 def call_graph(library: Path | None = None) -> CallGraph:

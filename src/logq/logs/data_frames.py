@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._project import install_line
 
 __all__ = ["first_values", "frame_columns"]
 
@@ -42,7 +43,7 @@ def frame_columns(frame: object) -> dict[str, Any]:
             import polars
         except ImportError:
             name = type(frame).__name__
-            raise ImportError(f'a {name} is read by polars, which is not installed: pip install "logq[logs]"') from None
+            raise ImportError(f"a {name} is read by polars, which is not installed: {install_line('logs')}") from None
         frame = polars.DataFrame(table)
     names: Any = getattr(frame, "columns", None)
     if names is None or not hasattr(frame, "__getitem__") or callable(names):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from logq._project import install_line
 from logq._text_encodings import open_text
 from logq.logs.column_names import check_further, guess_columns, plain_name
 from logq.logs.line_widths import find_odd_lines
@@ -368,5 +369,5 @@ def import_polars(what: str) -> Any:
     try:
         import polars
     except ImportError:
-        raise ImportError(f'{what} are read by polars, which is not installed: pip install "logq[logs]"') from None
+        raise ImportError(f"{what} are read by polars, which is not installed: {install_line('logs')}") from None
     return polars

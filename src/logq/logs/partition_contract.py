@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from logq._files import DamagedFileError, atomic_write, parsing
 from logq._progress import Progress
+from logq._project import page
 from logq.logs.identifiers import Identifiers, code_type
 from logq.logs.mapped_arrays import ArrayWriter, MappedEvents, array_writer, digest_of_file, map_array
 from logq.logs.mapped_identifiers import count_repeated, lookup_arrays
@@ -54,7 +55,7 @@ def check_partitions(folder: str | os.PathLike[str], *, progress: bool | None = 
         >>> check_partitions("no-such-folder")
         Traceback (most recent call last):
         ...
-        FileNotFoundError: no-such-folder/users.parquet: there is no such file; docs/large-logs.md says what a log needs
+        FileNotFoundError: no-such-folder/users.parquet: there is no such file; ...large-logs... says what a log needs
     """
     home = Path(folder)
     if is_prepared(home):
@@ -89,7 +90,8 @@ def finish(
     """
     for name in ("users.parquet", "items.parquet", "part-*.parquet"):
         if not any(folder.glob(name)):
-            raise FileNotFoundError(f"{folder / name}: there is no such file; docs/large-logs.md says what a log needs")
+            says = f"{page('docs/large-logs.md')} says what a log needs"
+            raise FileNotFoundError(f"{folder / name}: there is no such file; {says}")
     home = folder / MAPPED
     home.mkdir(exist_ok=True)
     files: dict[str, str] = {}

@@ -17,6 +17,7 @@ from typing_extensions import Unpack
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq._files import atomic_write
 from logq._progress import Progress, say
+from logq._project import page
 from logq.logs.arranging import Cleaning
 from logq.logs.duckdb_steps import STEPS, Preparation
 from logq.logs.frames import LogOptions, sorted_options
@@ -193,7 +194,8 @@ def check_engine(engine: str) -> None:
     if importlib.util.find_spec(packages[engine]) is None:
         text = f"engine={engine!r} needs {packages[engine]}, which is not installed: pip install {packages[engine]}"
         raise ModuleNotFoundError(text, name=packages[engine])
-    hint = f"docs/large-logs.md has a program for {engine}, whose result `logq prepare --check` checks and finishes"
+    has = f"{page('docs/large-logs.md')} has a program for {engine}"
+    hint = f"{has}, whose result `logq prepare --check` checks and finishes"
     raise ArgumentError("engine", '"duckdb", which is run from here', engine, hint)
 
 

@@ -17,8 +17,9 @@ from logq.recommenders.histories import Histories
 from logq.recommenders.recommender import Recommender
 from logq.training.callbacks import Learned
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
-from logq.training.estimator import FitOptions, Seeds, fresh_seed
+from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig, Seed
+from logq.training.seeds import Seeds, fresh_seed
 
 __all__ = ["ALS", "ALSConfig", "Confidences", "solve"]
 

@@ -183,6 +183,8 @@ def best_scores(
         >>> one = Histories(np.array([2]), np.array([0, 1]), np.array([-1]))
         >>> best_scores(torch.tensor([[1.0, 1.0, 3.0]]), np.array([1, 0, 2]), ItemSearch(3, exclude_seen=True), one)[1]
         array([[ 1,  0, -1]])
+        >>> best_scores(torch.tensor([[1.0, 2.0]]), np.array([0, 1]), ItemSearch(3), one)[1]
+        array([[ 1,  0, -1]])
     """
     if search.exclude_seen:
         owners = np.repeat(np.arange(len(histories)), histories.lengths)
@@ -190,9 +192,11 @@ def best_scores(
     if search.allow is not None:
         scores[:, torch.from_numpy(~search.allow).to(scores.device)] = -torch.inf
     codes = np.argsort(places)
-    found, positions = scores_and_positions(best(scores[:, torch.from_numpy(codes).to(scores.device)], search.k))
-    numbers = found.cpu().numpy()
-    return numbers, np.where(np.isneginf(numbers), -1, codes[positions.cpu().numpy()])
+    k = min(search.k, len(codes))
+    found, positions = scores_and_positions(best(scores[:, torch.from_numpy(codes).to(scores.device)], k))
+    numbers, beyond = found.cpu().numpy(), ((0, 0), (0, search.k - k))
+    own = np.where(np.isneginf(numbers), -1, codes[positions.cpu().numpy()])
+    return np.pad(numbers, beyond, constant_values=-np.inf), np.pad(own, beyond, constant_values=-1)
 
 
 def first_left(

@@ -37,11 +37,12 @@ from logq.recommenders.warm_start import continued, later_examples, later_target
 from logq.tables.notebook_html import TrainingLog
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.devices import Device
-from logq.training.estimator import FitOptions, Seeds, fresh_seed
+from logq.training.estimator import FitOptions
 from logq.training.joint_checkpoint import JointCheckpoint
 from logq.training.loop import Loop
 from logq.training.phases import Chosen, Phase, first_phase
 from logq.training.running_mean import collapse_of
+from logq.training.seeds import Seeds, fresh_seed
 from logq.training.step_graphs import check_graphs
 from logq.training.weights import with_weights
 

@@ -5,6 +5,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.evaluation import RankingScores
+from logq.hub.model_cards import Card
 from logq.logs.features import Features
 from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
@@ -135,7 +137,7 @@ class Recommender(RecommendingRanker):
             train, held_out = self._shared_out(train, held_out, warm=True)
         grown = self.known.grow(train, self.columns_known) if warm else None
         with options.callbacks.ending(), self._fitting():
-            self._indexes = {}
+            self._indexes, self.origin = {}, {}
             if grown is None:
                 self._choose(train, options.progress, has_validation=held_out is not None)
                 if held_out is not None:
@@ -146,6 +148,8 @@ class Recommender(RecommendingRanker):
                 self.known = self.known.grown_by(grown)
                 # What is remembered of users is more than the new log has: validation asks with that.
                 self._continue(grown, None if held_out is None else HeldOut(held_out.truth, None), options)
+            if not self.origin:  # as of a model without checkpoints, which have the fingerprint too
+                self._learned_from(train.fingerprint())
         return self
 
     def _choose(self, log: Interactions, progress: bool | None, *, has_validation: bool) -> None:
@@ -277,7 +281,16 @@ class Recommender(RecommendingRanker):
 
     # ------------------------------------------------------------------------------------------------- save and load
 
-    def save(self, folder: str | os.PathLike[str], *, users: bool = True, histories: bool | None = None) -> None:
+    saved_for_others = MappingProxyType({"users": False})
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        users: bool = True,
+        histories: bool | None = None,
+        card: bool | Card = False,
+    ) -> None:
         """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
 
         Args:
@@ -285,15 +298,18 @@ class Recommender(RecommendingRanker):
             users: False leaves out all users: their ids, histories, features and last context. The model that is
                 loaded then answers for histories that it is given.
             histories: another name of `users`.
+            card: whether to write a model card beside it, README.md, which names no user and tells whether the files
+                have some; or what it is to say beside what the model knows.
 
         Raises:
             AttributeError: the model is not fitted.
-            ArgumentError: the model has a vector or the sessions of each user, and cannot be without them.
+            ArgumentError: the model has a vector or the sessions of each user, and cannot be without them; or there is
+                a README.md that is no model card.
             OSError: a file cannot be written; what was there stays.
         """
         keep = check_bool("users", users) and (histories is None or check_bool("histories", histories))
         if keep:
-            super().save(folder)
+            super().save(folder, card=card)
             return
         self._check_fitted()
         if self.needs_users:
@@ -302,7 +318,12 @@ class Recommender(RecommendingRanker):
             raise ArgumentError("users", "True, as the model has a vector of each user (user_vectors)", False)
         model = copy.copy(self)
         model._forget_users()
-        super(Recommender, model).save(folder)
+        super(Recommender, model).save(folder, card=card)
+
+    def _shown_on_card(self) -> tuple[Mapping[str, int], str, int | None]:
+        some = self.known.item_ids.keys[:2].tolist()
+        usage = f"print(model.recommend(histories={some!r}, k=10).items)  # for who had these"
+        return {"items": self.known.num_items}, usage, self.known.num_users
 
     def _forget_users(self) -> None:
         """Keep nothing of any user; called on a copy."""

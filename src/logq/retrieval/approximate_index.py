@@ -3,7 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from logq._files import DamagedFileError
+from logq._arguments import ArgumentError
+from logq._files import DamagedFileError, atomic_write
 from logq._progress import Progress
 from logq.retrieval.exact_index import ExactIndex, keys_of, result_of, scores_and_positions
 from logq.retrieval.index_checks import (
@@ -26,10 +27,16 @@ from logq.retrieval.index_checks import (
 from logq.retrieval.index_file import check_array, read_index_file, write_index_file
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
 
-__all__ = ["ApproximateIndex"]
+__all__ = ["DENSER", "ApproximateIndex"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Slots: TypeAlias = NDArray[np.int64]
+
+DENSER: Final[tuple[dict[str, Any], ...]] = (
+    {"links": 48, "ef_construction": 256},
+    {"links": 64, "ef_construction": 512},
+)
+"""Options of graphs that find more than those of the defaults, at the price of memory and of time to build."""
 
 _NUMBERS = 1 << 22  # results fetched at a time
 _NARROW = 64  # where at most one item in 64 is allowed, the allowed ones are searched exactly
@@ -163,6 +170,30 @@ class ApproximateIndex(ItemIndex):
         self._erase(slots)
         self._live[slots] = False
         self._order()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the index as the library writes it, which are about those of its memory."""
+        return len(self._to_bytes())
+
+    def write_native(self, path: str | os.PathLike[str]) -> None:
+        """Write the file that the library itself reads, for programs without logq; its keys are the ids.
+
+        It compares by inner products: of an index with the metric "cosine", vectors are of length 1 there, and queries
+        have to be.
+
+        Args:
+            path: of the file, which is replaced.
+
+        Raises:
+            ArgumentError: ids are not 0 to n - 1 in the order in which they were added, or items were removed.
+        """
+        if not (self._live.all() and np.array_equal(self._slot_ids, np.arange(len(self._slot_ids)))):
+            raise ArgumentError(
+                "ids", "0 to n - 1, in this order, none removed, which are the keys in the file", hint="build it again"
+            )
+        with atomic_write(path) as file:
+            file.write(self._to_bytes().data)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the index into a folder; see `ItemIndex.save`."""

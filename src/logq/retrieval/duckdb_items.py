@@ -1,6 +1,7 @@
 """`DuckDBItems`: items with vectors and columns in DuckDB, a database in one file."""
 
 import contextlib
+import importlib.util
 import os
 import re
 from collections.abc import Generator, Mapping, Sequence
@@ -9,19 +10,25 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError
+from logq._arguments import ArgumentError, check_int
 from logq.retrieval.index_checks import Metric
+from logq.retrieval.item_conditions import Condition, check_conditions
 from logq.retrieval.item_index import Ids
 from logq.retrieval.item_store import (
-    NEW_ROWS,
     Answer,
-    Condition,
+    FoundTable,
     ItemStore,
     StoredItems,
-    check_conditions,
+    best_answers,
+    missing_library,
+    removed_ids,
+)
+from logq.retrieval.sql_tables import (
+    NEW_ROWS,
     check_table,
     column_kinds,
-    removed_ids,
+    metric_comment,
+    metric_of,
     where_clause,
 )
 
@@ -30,20 +37,22 @@ __all__ = ["DuckDBItems"]
 _SQL: Final = {"int": "BIGINT", "float": "DOUBLE", "text": "VARCHAR", "bool": "BOOLEAN"}
 _TYPES: Final = {sql: kind for kind, sql in _SQL.items()}
 _SCORE: Final = {"inner_product": "array_inner_product", "cosine": "array_cosine_similarity"}
-_AT_A_TIME = 1 << 16  # rows passed at a time, as one array for each dimension
+_DISTANCE: Final = {"inner_product": "array_negative_inner_product", "cosine": "array_cosine_distance"}
+_INDEX_METRIC: Final = {"inner_product": "ip", "cosine": "cosine"}
 
 
 class DuckDBItems(ItemStore):
-    """Items in a file of DuckDB (extra `duckdb`); every search compares all rows that meet its conditions.
+    """Items in a file of DuckDB (extra `duckdb`); a search compares all rows that meet its conditions.
 
-    The vectors are a column FLOAT[D], which any program with DuckDB can use.
+    `create_index` makes searches without conditions approximate, by DuckDB's extension VSS. The vectors are a column
+    FLOAT[D], which any program with DuckDB can use.
 
     Args:
         path: the file, which is created if it is missing; ":memory:" for none.
         dim: D, needed if the table does not exist yet.
         columns: names and types ("int", "float", "text", "bool") of the columns in addition to id and vector.
         table: the name of the table.
-        metric: "inner_product" or "cosine".
+        metric: "inner_product" or "cosine"; None takes that of the table, or "inner_product" for a new one.
         read_only: open the file only for reading, so that others may read it at the same time.
 
     Raises:
@@ -58,6 +67,8 @@ class DuckDBItems(ItemStore):
         [[2]]
     """
 
+    atomic = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -65,23 +76,28 @@ class DuckDBItems(ItemStore):
         columns: Mapping[str, str] | None = None,
         *,
         table: str = "items",
-        metric: Metric = "inner_product",
+        metric: Metric | None = None,
         read_only: bool = False,
     ) -> None:
         """See the class."""
         try:
             import duckdb  # optional extra `duckdb`
         except ModuleNotFoundError:
-            raise ModuleNotFoundError("this needs duckdb: pip install 'logq[duckdb]'", name="duckdb") from None
+            raise missing_library("duckdb", "duckdb", "duckdb") from None
         _check_file(os.fspath(path))
-        self._table = f'"{check_table(table)}"'
+        self._name = check_table(table)
+        self._table = f'"{self._name}"'
         self._connection: Any = duckdb.connect(os.fspath(path), read_only=read_only)
         try:
+            self._indexed = self._has_index()
+            if self._indexed:  # DuckDB writes into a table with an index only if it knows its kind
+                self._load_vss()
             if self._describe(path, self._found(table), dim, columns, metric):
                 # No primary key: DuckDB would not write an id again in the transaction that deleted it.
                 parts = ["id BIGINT NOT NULL", f"vector FLOAT[{self.dim}] NOT NULL"]
                 parts += [f'"{name}" {_SQL[kind]}' for name, kind in self.columns.items()]
                 self._connection.execute(f"CREATE TABLE {self._table} ({', '.join(parts)})")
+                self._connection.execute(f"COMMENT ON TABLE {self._table} IS {metric_comment(self.metric)}")
         except BaseException:
             self.close()
             raise
@@ -118,21 +134,52 @@ class DuckDBItems(ItemStore):
         names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
         chosen = ", ".join(["id", f"array_value({', '.join(parts)})", *values])
         sql = f"INSERT INTO {self._table} ({names}) SELECT {chosen} FROM {NEW_ROWS}"
-        with self._transaction():
-            self.remove(ids)
-            for start in range(0, len(ids), _AT_A_TIME):
-                part = slice(start, start + _AT_A_TIME)
-                new: dict[str, Any] = {"id": np.array(ids[part], dtype=np.int64)}
-                new |= {name: np.ascontiguousarray(row) for name, row in zip(parts, vectors[part].T, strict=True)}
-                for number, column in enumerate(columns.values()):
-                    new[f"c{number}"] = np.array(column[part], dtype=object)
-                self._connection.register(NEW_ROWS, new)
-                try:
-                    self._connection.execute(sql)
-                finally:
-                    self._connection.unregister(NEW_ROWS)
+        self.remove(ids)
+        new: dict[str, Any] = {"id": np.array(ids, dtype=np.int64)}
+        new |= {name: np.ascontiguousarray(row) for name, row in zip(parts, vectors.T, strict=True)}
+        for number, column in enumerate(columns.values()):
+            new[f"c{number}"] = np.array(column, dtype=object)
+        self._connection.register(NEW_ROWS, new)
+        try:
+            self._connection.execute(sql)
+        finally:
+            self._connection.unregister(NEW_ROWS)
+
+    def create_index(self, *, links: int = 16, ef_construction: int = 128, ef_search: int = 64) -> None:
+        """Make searches without conditions approximate and fast by a graph, which replaces an earlier one.
+
+        It is made by DuckDB's extension VSS, taken from the package duckdb-extension-vss of the same version where that
+        is installed, or else downloaded by DuckDB. Searches with conditions compare all rows that meet them: VSS would
+        look at conditions only after the search. In a file the index is an experiment of DuckDB; it is built again by
+        calling this, and dropped with `DROP INDEX`.
+
+        Args:
+            links: number of neighbors of an item in the graph.
+            ef_construction: number of candidates while the graph is built.
+            ef_search: number of candidates of a query, until the file is closed.
+
+        Raises:
+            ArgumentError: a number is out of range.
+            duckdb.Error: the extension cannot be loaded.
+        """
+        numbers = {"M": check_int("links", links, 2), "ef_construction": check_int("ef_construction", ef_construction)}
+        candidates = check_int("ef_search", ef_search)
+        self._load_vss(install=True)
+        options = ", ".join(f"{name} = {number}" for name, number in numbers.items())
+        self._connection.execute(f'DROP INDEX IF EXISTS "{self._index_name}"')
+        self._connection.execute(
+            f'CREATE INDEX "{self._index_name}" ON {self._table} USING HNSW (vector) '
+            f"WITH (metric = '{_INDEX_METRIC[self.metric]}', {options})"
+        )
+        self._connection.execute(f"SET hnsw_ef_search = {candidates}")
+        self._indexed = True
 
     def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:
+        if self._indexed and not where:
+            gone, parts = set(excluded), [self._nearest(query, k + len(set(excluded))) for query in queries.tolist()]
+            kept = [[pair for pair in part if pair[0] not in gone] for part in parts]
+            if all(len(part) >= k for part in kept):  # a graph has holes where rows were removed
+                return best_answers(kept, k)
         score = f"{_SCORE[self.metric]}(vector, CAST(? AS FLOAT[{self.dim}]))"
         scores = score if len(queries) == 1 else f"greatest({', '.join([score] * len(queries))})"
         condition, values = self._where(where)
@@ -142,24 +189,54 @@ class DuckDBItems(ItemStore):
         sql = f"SELECT id, {scores} AS score FROM {self._table} WHERE {condition} ORDER BY score DESC, id LIMIT ?"
         return self._connection.execute(sql, [*queries.tolist(), *values, k]).fetchall()
 
+    def _nearest(self, query: list[float], k: int) -> Answer:
+        """Return what the index finds; another order than that of the distance would not be answered by it."""
+        distance = f"{_DISTANCE[self.metric]}(vector, CAST(? AS FLOAT[{self.dim}]))"
+        sql = f"SELECT id, {distance} AS distance FROM {self._table} ORDER BY distance LIMIT ?"
+        highest = 0.0 if self.metric == "inner_product" else 1.0
+        return [(number, highest - far) for number, far in self._connection.execute(sql, [query, k]).fetchall()]
+
+    @property
+    def _index_name(self) -> str:
+        return f"{self._name[:50]}_vector"
+
+    def _has_index(self) -> bool:
+        sql = "SELECT count(*) FROM duckdb_indexes() WHERE lower(index_name) = lower(?)"
+        return self._connection.execute(sql, [self._index_name]).fetchall()[0][0] > 0
+
+    def _load_vss(self, *, install: bool = False) -> None:
+        package = importlib.util.find_spec("duckdb_extension_vss")
+        version = self._connection.execute("SELECT library_version FROM pragma_version()").fetchall()[0][0]
+        for folder in (package.submodule_search_locations or []) if package is not None else []:
+            file = os.path.join(folder, "extensions", version, "vss.duckdb_extension")
+            if os.path.isfile(file):
+                self._connection.execute(f"LOAD '{file.replace(chr(39), 2 * chr(39))}'")
+                break
+        else:
+            if install:
+                self._connection.execute("INSTALL vss")
+            self._connection.execute("LOAD vss")
+        self._connection.execute("SET hnsw_enable_experimental_persistence = true")
+
     def _where(self, where: Sequence[Condition]) -> tuple[str, list[Any]]:
         types = {"id": "int", **self.columns}
         return where_clause(
             where, "?", lambda quoted, name: f"{quoted} IN (SELECT unnest(CAST(? AS {_SQL[types[name]]}[])))"
         )
 
-    def _found(self, table: str) -> tuple[int, dict[str, str]] | None:
-        """Return the dimension and columns of the table, or None if it does not exist."""
-        sql = """SELECT column_name, data_type FROM duckdb_columns()
-                 WHERE lower(table_name) = lower(?) AND schema_name = 'main'
-                 AND database_name = current_database() ORDER BY column_index"""
+    def _found(self, table: str) -> FoundTable | None:
+        """Return what the file says of the table, or None if it does not exist."""
+        of = "lower(table_name) = lower(?) AND schema_name = 'main' AND database_name = current_database()"
+        sql = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {of} ORDER BY column_index"
         types: dict[str, str] = dict(self._connection.execute(sql, [table]).fetchall())
         if not types:
             return None
         vector = re.fullmatch(r"FLOAT\[(\d+)\]", types.pop("vector", ""))
         if vector is None or types.pop("id", "") != "BIGINT":
             raise ArgumentError("table", "the name of a table with columns id BIGINT and vector FLOAT[D]", table)
-        return int(vector[1]), column_kinds(table, types, _TYPES)
+        comments = self._connection.execute(f"SELECT comment FROM duckdb_tables() WHERE {of}", [table]).fetchall()
+        metric = metric_of(comments[0][0]) if comments else None
+        return FoundTable(int(vector[1]), column_kinds(table, types, _TYPES), metric)
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[None]:

@@ -167,6 +167,11 @@ class ExactIndex(ItemIndex):
         return self._vectors
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors and ids."""
+        return self._vectors.nbytes + self._ids.nbytes
+
+    @property
     def device(self) -> torch.device:
         """The device of the vectors."""
         return self._vectors.device

@@ -11,10 +11,10 @@ from torch.nn.functional import normalize
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_int
-from logq.retrieval.approximate_index import ApproximateIndex
+from logq.retrieval.approximate_index import DENSER, ApproximateIndex
 from logq.retrieval.faiss_bytes import check_faiss_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
-from logq.retrieval.item_index import Ids, Vectors
+from logq.retrieval.item_index import Ids, SearchSetting, Vectors
 
 __all__ = ["FaissIndex", "number_of_lists"]
 
@@ -110,6 +110,30 @@ class FaissIndex(ApproximateIndex):
                 self._nprobe = min(lists, max(8, lists // 16) if nprobe is None else check_int("nprobe", nprobe))
                 self._index = _learned(faiss, rows, lists, _code(self.dim, code_bytes) if kind == "pq" else None, seed)
         self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table, progress=progress)
+
+    @property
+    def search_setting(self) -> SearchSetting | None:
+        """The number of candidates of a query in a graph, or of lists that are searched."""
+        if self.kind == "faiss-flat":
+            return None
+        if self.kind == "faiss-hnsw":
+            return SearchSetting("ef_search", self._ef_search, len(self._slot_ids))
+        return SearchSetting("nprobe", self._nprobe, self._index.nlist)
+
+    def set_search(self, value: int) -> None:
+        """Set the number of candidates or lists; see `search_setting`."""
+        setting = self.search_setting
+        if setting is None:
+            super().set_search(value)
+        elif setting.name == "ef_search":
+            self._ef_search = check_int("ef_search", value)
+        else:
+            self._nprobe = min(check_int("nprobe", value), setting.most)
+
+    @classmethod
+    def builds(cls, kind: str, dim: int) -> tuple[dict[str, Any], ...]:
+        """Return denser graphs, or longer codes; see `ItemIndex.builds`."""
+        return {"faiss-hnsw": DENSER, "faiss-pq": ({"code_bytes": dim},)}.get(kind, ())
 
     @contextlib.contextmanager
     def _threads(self) -> Generator[None]:

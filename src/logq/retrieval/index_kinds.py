@@ -1,32 +1,18 @@
 """Indexes by kind: making, loading, and comparing them with exact search."""
 
+import importlib
 import os
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from logq._arguments import ArgumentError, Verbatim, check_int
-from logq.retrieval.exact_index import ExactIndex
-from logq.retrieval.faiss_index import FaissIndex
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.retrieval.index_file import read_index_file, read_index_kind
+from logq.retrieval.index_registry import INDEX_KINDS, INDEXES
 from logq.retrieval.item_index import Ids, ItemIndex, Vectors
-from logq.retrieval.usearch_index import UsearchIndex
 
-__all__ = ["INDEX_KINDS", "IndexRecall", "index_recall", "load_index", "make_index"]
-
-_MAKERS: dict[str, Callable[..., ItemIndex]] = {
-    "exact": ExactIndex,
-    "faiss-flat": lambda *args, **options: FaissIndex(*args, kind="flat", **options),
-    "faiss-ivf": lambda *args, **options: FaissIndex(*args, kind="ivf", **options),
-    "faiss-hnsw": lambda *args, **options: FaissIndex(*args, kind="hnsw", **options),
-    "faiss-pq": lambda *args, **options: FaissIndex(*args, kind="pq", **options),
-    "usearch": UsearchIndex,
-}
-
-INDEX_KINDS: Final = tuple(_MAKERS)
-"""The names that `make_index` knows."""
+__all__ = ["IndexRecall", "index_class", "index_recall", "load_index", "make_index", "query_shares"]
 
 _COMPARED = 1 << 22  # pairs of answers at a time, one byte each
 
@@ -37,11 +23,11 @@ def make_index(
     """Make an index of items.
 
     Args:
-        kind: "exact", "faiss-flat", "faiss-ivf", "faiss-hnsw", "faiss-pq" or "usearch".
+        kind: "exact", "faiss-flat", "faiss-ivf", "faiss-hnsw", "faiss-pq", "usearch" or "hnswlib".
         vectors: (n, D) vectors of items.
         ids: (n,) their ids, integers >= 0; None means 0 to n - 1.
         metric: "inner_product" or "cosine".
-        options: of `ExactIndex`, `FaissIndex` or `UsearchIndex`.
+        options: of `ExactIndex`, `FaissIndex`, `UsearchIndex` or `HnswlibIndex`.
 
     Raises:
         ModuleNotFoundError: its library is not installed; the message says how to.
@@ -51,7 +37,19 @@ def make_index(
         >>> make_index("exact", torch.eye(3), metric="cosine").search([[0.1, 3.0, 0.2]], k=1).ids.tolist()
         [[1]]
     """
-    return _MAKERS[check_choice("kind", kind, INDEX_KINDS)](vectors, ids, metric=metric, **options)
+    entry = INDEXES[check_choice("kind", kind, INDEX_KINDS)]
+    return index_class(kind)(vectors, ids, metric=metric, **entry.options, **options)
+
+
+def index_class(kind: str) -> Any:
+    """Return the class of a kind of index.
+
+    Example:
+        >>> index_class("exact").__name__
+        'ExactIndex'
+    """
+    module, _, name = INDEXES[kind].location.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def load_index(folder: str | os.PathLike[str], *, check: bool = True) -> ItemIndex:
@@ -77,8 +75,7 @@ def load_index(folder: str | os.PathLike[str], *, check: bool = True) -> ItemInd
     if kind not in INDEX_KINDS:
         read_index_file(folder)  # which says what is wrong with the file, if there is more
         raise ValueError(f"{os.fspath(folder)}: expected an index of kind {', '.join(INDEX_KINDS)}, it holds {kind!r}")
-    family = {"exact": ExactIndex, "usearch": UsearchIndex}.get(kind, FaissIndex)
-    return family.load(folder, check=check)
+    return index_class(kind).load(folder, check=check)
 
 
 class IndexRecall(NamedTuple):
@@ -137,11 +134,28 @@ def index_recall(
         raise ArgumentError("exact", "the same items", Verbatim(f"{len(exact)} instead of {len(approximate)}"))
     found = approximate.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
     truth = exact.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
-    present = truth >= 0
+    shares = query_shares(found, truth)
+    return IndexRecall(float(shares.mean()) if len(shares) else float("nan"), len(shares), k)
+
+
+def query_shares(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the share of the true best items that was found for each query that has any.
+
+    Args:
+        found: (B, k) int64 ids, -1 for none.
+        truth: (B, k) int64 ids of exact search.
+
+    Returns:
+        (B',) float64.
+
+    Example:
+        >>> query_shares(torch.tensor([[1, 5]]), torch.tensor([[1, 2]]))
+        tensor([0.5000], dtype=torch.float64)
+    """
+    present, k = truth >= 0, truth.shape[1]
     step = max(1, _COMPARED // (k * k))
     parts = zip(truth.split(step), found.split(step), strict=True)
     same = [(true.unsqueeze(2) == other.unsqueeze(1)).any(2) for true, other in parts]
     hits = (torch.cat(same) & present).sum(1).double()
     answered = present.any(1)
-    shares = (hits / present.sum(1))[answered]
-    return IndexRecall(float(shares.mean()) if len(shares) else float("nan"), int(answered.sum()), k)
+    return (hits / present.sum(1))[answered]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
+from logq._arguments import ArgumentError, Verbatim
 from logq.retrieval.index_checks import Combine, Metric
 
-__all__ = ["Ids", "ItemIndex", "SearchResult", "Vectors"]
+__all__ = ["Ids", "ItemIndex", "SearchResult", "SearchSetting", "Vectors"]
 
 Vectors: TypeAlias = Tensor | NDArray[np.floating[Any]] | Sequence[Sequence[float]]
 Ids: TypeAlias = Tensor | NDArray[np.integer[Any]] | NDArray[np.bool_] | Sequence[int]
@@ -31,6 +32,24 @@ class SearchResult(NamedTuple):
 
     scores: Tensor
     ids: Tensor
+
+
+class SearchSetting(NamedTuple):
+    """How much of an index a search looks at: more is slower, and finds more of the true best items.
+
+    Attributes:
+        name: of the option of the index.
+        value: that searches use now.
+        most: above which a larger value changes nothing.
+
+    Example:
+        >>> SearchSetting("ef_search", 64, 1000).name
+        'ef_search'
+    """
+
+    name: str
+    value: int
+    most: int
 
 
 class ItemIndex(ABC):
@@ -61,6 +80,35 @@ class ItemIndex(ABC):
     def ids(self) -> Tensor:
         """The ids of all items, (n,) int64 on the CPU, ascending."""
         return self._ids
+
+    @property
+    def search_setting(self) -> SearchSetting | None:
+        """What trades speed for recall in searches; None where nothing does."""
+        return None
+
+    def set_search(self, value: int) -> None:
+        """Set the value of `search_setting`, which `save` keeps.
+
+        Raises:
+            ArgumentError: it is not an integer of 1 or more, or there is no such setting.
+        """
+        raise ArgumentError("value", "an index with a setting of searches", Verbatim(f"{self.kind}, which has none"))
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes of memory for vectors, codes, graphs and lists."""
+
+    @classmethod
+    def builds(cls, kind: str, dim: int) -> tuple[dict[str, Any], ...]:
+        """Return options of the constructor to find more items by than with the defaults, each dearer than the last.
+
+        Args:
+            kind: as `make_index` names it.
+            dim: D, the dimension of the vectors.
+        """
+        del kind, dim
+        return ()
 
     @abstractmethod
     def search(

@@ -1,19 +1,19 @@
-"""`ItemStore`: the interface of databases of items, and the conditions on columns that become SQL."""
+"""`ItemStore`: the interface of databases of items."""
 
-import math
+import contextlib
 import os
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._progress import Progress
 from logq.retrieval.index_checks import (
     Combine,
     Metric,
@@ -24,186 +24,14 @@ from logq.retrieval.index_checks import (
     check_vectors,
 )
 from logq.retrieval.index_kinds import make_index
+from logq.retrieval.item_conditions import Condition, check_columns, check_conditions, check_values
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
-from logq.text.words import has_utf8_form
 
-__all__ = [
-    "NEW_ROWS",
-    "Answer",
-    "Condition",
-    "ItemStore",
-    "StoredItems",
-    "check_conditions",
-    "check_table",
-    "column_kinds",
-    "removed_ids",
-    "where_clause",
-]
+__all__ = ["Answer", "FoundTable", "ItemStore", "StoredItems", "best_answers", "missing_library", "removed_ids"]
 
-Condition: TypeAlias = tuple[str, str, Any]
 Answer: TypeAlias = list[tuple[int, float]]
 
-NEW_ROWS: Final = "logq_new"
-"""The name of a temporary table of new rows."""
-
-_ORDER: Final = ("=", "!=", "<", "<=", ">", ">=")
-_SETS: Final = ("in", "not in")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
-_TYPES: Final = ("int", "float", "text", "bool")
-_INT64 = 2**63
-
-
-def check_name(argument: str, name: object) -> str:
-    """Return the name of a table or column: a letter or _, then letters, digits and _, at most 63 characters.
-
-    Raises:
-        ArgumentError: it is not such a name.
-
-    Example:
-        >>> check_name("table", 'items"; DROP TABLE items; --')
-        Traceback (most recent call last):
-        ...
-        logq.ArgumentError: table: expected a name of letters, digits and _, got 'items"; DROP TABLE items; --'
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ArgumentError(argument, "a name of letters, digits and _", name)
-    return name
-
-
-def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
-    """Return names of columns with their types.
-
-    Raises:
-        ArgumentError: a name is not allowed or taken (databases ignore case), or a type is unknown.
-
-    Example:
-        >>> check_columns({"city": "text", "price": "float"})
-        {'city': 'text', 'price': 'float'}
-    """
-    taken = {"id", "vector"}
-    for name, kind in columns.items():
-        if check_name("columns", name).lower() in taken:
-            raise ArgumentError("columns", f"names other than {', '.join(sorted(taken))}", name)
-        taken.add(name.lower())
-        if kind not in _TYPES:
-            raise ArgumentError("columns", f"one of {', '.join(_TYPES)} for {name}", kind)
-    return dict(columns)
-
-
-def check_values(column: str, values: Sequence[Any], kind: str, count: int) -> list[Any]:
-    """Return the values of a column as values of Python; NaN is None.
-
-    Raises:
-        ArgumentTypeError: a value has another type; the message has its row.
-        ArgumentError: there are more or fewer than `count`, or a database cannot store one.
-
-    Example:
-        >>> check_values("price", [1, None, float("nan")], "float", 3)
-        [1.0, None, None]
-    """
-    plain = cast("list[Any]", values.tolist() if isinstance(values, np.ndarray) else list(values))
-    if len(plain) != count:
-        raise ArgumentError("columns", f"{count} values of {column}", len(plain))
-    return [_value("columns", f"in {column}, row {row}", value, kind) for row, value in enumerate(plain)]
-
-
-def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> list[Condition]:
-    """Return conditions whose columns exist and whose values have their types; `id` is a column too.
-
-    Raises:
-        ArgumentTypeError: a condition is not a triple, or a value has another type.
-        ArgumentError: a column or operator is unknown.
-
-    Example:
-        >>> check_conditions([("city", "in", ("Rome", "Oslo"))], {"city": "text"})
-        [('city', 'in', ['Rome', 'Oslo'])]
-    """
-    known = {"id": "int", **columns}
-    checked: list[Condition] = []
-    for condition in where:
-        if not isinstance(condition, tuple | list) or len(condition) != 3:
-            raise ArgumentTypeError("where", "triples (column, operator, value)", condition)
-        column, operator, value = condition
-        if not isinstance(column, str) or column not in known:
-            raise ArgumentError("where", f"one of the columns {', '.join(known)}", column)
-        place, kind = f"for {column} {operator}", known[column]
-        if operator in _SETS:
-            if isinstance(value, str) or not isinstance(value, Sequence | set | frozenset | np.ndarray):
-                raise ArgumentTypeError("where", f"several values {place}", value)
-            plain = cast("list[Any]", value.tolist() if isinstance(value, np.ndarray) else list(value))
-            if None in plain:
-                hint = f"rows without a value are found by ({column!r}, '=', None)"
-                raise ArgumentTypeError("where", f"values {place}", None, hint)
-            checked.append((column, operator, [_value("where", place, one, kind) for one in plain]))
-        elif operator in _ORDER:
-            plain = _value("where", place, value, kind)
-            if plain is None and operator not in ("=", "!="):
-                raise ArgumentTypeError("where", f"a value {place}", value)
-            checked.append((column, operator, plain))
-        else:
-            raise ArgumentError("where", f"one of the operators {', '.join(_ORDER + _SETS)}", operator)
-    return checked
-
-
-def where_clause(where: Sequence[Condition], mark: str, contains: Callable[[str, str], str]) -> tuple[str, list[Any]]:
-    """Return SQL with placeholders for values, and the values; TRUE where there is no condition.
-
-    Args:
-        where: checked conditions.
-        mark: the placeholder of a value: "?" or "%s".
-        contains: (quoted column, column) -> SQL for whether a bound list contains it.
-
-    Example:
-        >>> where_clause([("price", "<", 3.5), ("city", "=", None)], "?", lambda quoted, name: "")
-        ('"price" < ? AND "city" IS NULL', [3.5])
-    """
-    parts: list[str] = []
-    values: list[Any] = []
-    for column, operator, value in where:
-        quoted = f'"{column}"'  # `check_conditions` allows only names that need no more than quotes
-        if value is None:
-            parts.append(f"{quoted} IS {'NULL' if operator == '=' else 'NOT NULL'}")
-            continue
-        values.append(value)
-        if operator in _SETS:
-            within = contains(quoted, column)
-            parts.append(within if operator == "in" else f"({quoted} IS NOT NULL AND NOT {within})")
-        else:
-            parts.append(f"{quoted} {'<>' if operator == '!=' else operator} {mark}")
-    return " AND ".join(parts) or "TRUE", values
-
-
-def column_kinds(table: str, types: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, str]:
-    """Return the kinds of the columns of a table from their types in SQL.
-
-    Raises:
-        ArgumentError: a type is unknown.
-
-    Example:
-        >>> column_kinds("items", {"city": "VARCHAR"}, {"VARCHAR": "text", "DOUBLE": "float"})
-        {'city': 'text'}
-    """
-    unknown = {name: sql for name, sql in types.items() if sql not in kinds}
-    if unknown:
-        raise ArgumentError("table", f"columns of the types {', '.join(kinds)} in {table!r}", unknown)
-    return {name: kinds[sql] for name, sql in types.items()}
-
-
-def _value(argument: str, place: str, value: Any, kind: str) -> Any:
-    """Return a value as one of Python, of this type."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or (kind == "float" and isinstance(value, float) and math.isnan(value)):
-        return None
-    number = isinstance(value, int) and not isinstance(value, bool)
-    is_bool, is_float, is_text = (isinstance(value, one) for one in (bool, float, str))
-    if not {"int": number, "float": number or is_float, "text": is_text, "bool": is_bool}[kind]:
-        raise ArgumentTypeError(argument, f"a value of type {kind} {place}", value)
-    if kind == "int" and not -_INT64 <= value < _INT64:
-        raise ArgumentError(argument, f"an integer of 64 bits {place}", value)
-    if isinstance(value, str) and ("\0" in value or not has_utf8_form(value)):
-        raise ArgumentError(argument, f"text with a UTF-8 form and without the character 0 {place}", value)
-    return float(value) if kind == "float" else value
+_MOST_ROWS = 1 << 14  # written at a time
 
 
 class StoredItems(NamedTuple):
@@ -214,6 +42,8 @@ class StoredItems(NamedTuple):
         vectors: (n, D) float32.
         columns: the values of each column, None where one is missing.
 
+    Another database takes them as they are: `other.write(*items)`.
+
     Example:
         >>> items = StoredItems(np.array([3]), np.ones((1, 2), dtype=np.float32), {"city": ["Rome"]})
     """
@@ -223,23 +53,43 @@ class StoredItems(NamedTuple):
     columns: dict[str, list[Any]]
 
 
+class FoundTable(NamedTuple):
+    """What a database says of a table that is there already.
+
+    Attributes:
+        dim: of its vectors.
+        columns: their types; None where the database does not know them.
+        metric: None where nobody wrote it down.
+    """
+
+    dim: int
+    columns: dict[str, str] | None
+    metric: Metric | None
+
+
 class ItemStore(ABC):
     """A table of a database: id, vector, and columns of integers, numbers, text or booleans.
 
-    A condition is a triple (column, operator, value) with one of the operators = != < <= > >= in, "not in"; a search
-    returns items that meet all conditions, and items without a value only by (column, "=", None). Values are bound as
-    parameters, never written into SQL; names of columns are checked and quoted. As it holds an open connection, it
+    A condition is a triple (column, operator, value) with one of the operators = != < <= > >= in, "not in", of which
+    those of order are for numbers; a search returns items that meet all conditions, and items without a value only by
+    (column, "=", None). Values never become part of the language of a database: they are bound as parameters, or
+    written as literals that end themselves; names of columns are checked and quoted. As it holds an open connection, it
     cannot be pickled or copied.
+
+    The metric is a property of the table, written into it when it is made.
 
     Attributes:
         dim: D, the dimension of the vectors.
         metric: "inner_product" or "cosine".
         columns: the types of the columns: "int", "float", "text" or "bool".
+        atomic: whether a write that fails leaves all as it was; elsewhere what came before the failure stays.
     """
 
     dim: int
     metric: Metric
     columns: dict[str, str]
+    atomic: ClassVar[bool]
+    _numbers: ClassVar[int] = 1 << 22  # of vectors, written at a time
 
     def __enter__(self) -> Self:
         """Return itself, which the end of the block closes."""
@@ -274,20 +124,36 @@ class ItemStore(ABC):
         """Return the items that meet all conditions."""
 
     @abstractmethod
+    def create_index(self, *args: Any, **options: Any) -> None:
+        """Make searches approximate and fast by an index of the database, which replaces an earlier one."""
+
+    @abstractmethod
     def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
-        """Write checked items, replacing those with the same ids."""
+        """Write one batch of checked items, replacing those with the same ids."""
 
     @abstractmethod
     def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:
         """Return the k best (id, score) of the maximum over queries (K, D), best first, equal scores by id."""
 
-    def write(self, ids: Ids, vectors: Vectors, columns: Mapping[str, Sequence[Any]] | None = None) -> None:
-        """Write items, replacing those with the same ids; either all of them are written or none.
+    def _transaction(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block of which all batches are written or none, where the database can do that."""
+        return contextlib.nullcontext()
+
+    def write(
+        self,
+        ids: Ids,
+        vectors: Vectors,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        progress: bool | None = None,
+    ) -> None:
+        """Write items in batches, replacing those with the same ids; all of them or none where the store is `atomic`.
 
         Args:
             ids: (n,) integers >= 0, each once.
             vectors: (n, D), none of them zero where the metric is "cosine": a zero vector has no direction.
             columns: the values of each column of the table; None, and NaN among numbers, is a missing value.
+            progress: True draws a bar, None does so on a terminal and prints lines elsewhere, False is silent.
 
         Raises:
             ArgumentTypeError: a value does not have the type of its column.
@@ -301,8 +167,39 @@ class ItemStore(ABC):
         if given.keys() != self.columns.keys():
             raise ArgumentError("columns", ", ".join(self.columns) or "none", Verbatim(", ".join(given) or "none"))
         values = {name: check_values(name, given[name], kind, len(new)) for name, kind in self.columns.items()}
-        if new:
-            self._write(new, rows, values)
+        if not new:
+            return
+        step = max(1, min(_MOST_ROWS, self._numbers // self.dim))
+        with self._transaction(), Progress(len(new), "items", "writing", progress) as line:
+            for start in range(0, len(new), step):
+                part = slice(start, start + step)
+                self._write(new[part], rows[part], {name: column[part] for name, column in values.items()})
+                line.advance(len(rows[part]))
+
+    def update(self, ids: Ids, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Change some columns of items that are there; their vectors and other columns stay.
+
+        Args:
+            ids: (n,) of the items, each once.
+            columns: new values of these columns.
+
+        Raises:
+            ArgumentTypeError: a value does not have the type of its column.
+            ArgumentError: an item or a column is not there, or numbers of values do not fit.
+        """
+        wanted = check_ids("ids", ids)
+        order = check_new_ids(wanted, len(wanted)).numpy()
+        unknown = next((name for name in columns if name not in self.columns), None)
+        if unknown is not None:
+            raise ArgumentError("columns", f"some of {', '.join(self.columns) or 'none'}", unknown)
+        values = {name: check_values(name, given, self.columns[name], len(order)) for name, given in columns.items()}
+        stored = self.read([("id", "in", order)])
+        missing = order[~np.isin(order, stored.ids)]
+        if len(missing):
+            raise ArgumentError("ids", "items that are in the table", int(missing[0]))
+        places = np.argsort(order)  # ids are read in ascending order
+        changed = {name: [given[place] for place in places] for name, given in values.items()}
+        self.write(stored.ids, stored.vectors, {**stored.columns, **changed})
 
     def search(
         self,
@@ -318,7 +215,7 @@ class ItemStore(ABC):
         Args:
             queries: one vector for each row (B, D), or K (B, K, D).
             k: number of items for each row.
-            where: conditions on the items to return.
+            where: conditions on the items to return, all of which hold.
             exclude: ids to exclude for each row, as (ids, offsets).
             combine: how to combine the K scores of an item; "max" or "sum".
 
@@ -364,34 +261,51 @@ class ItemStore(ABC):
 
     def _describe(
         self,
-        database: str | os.PathLike[str],
-        found: tuple[int, dict[str, str]] | None,
+        place: str | os.PathLike[str],
+        found: FoundTable | None,
         dim: int | None,
         columns: Mapping[str, str] | None,
-        metric: Metric,
+        metric: Metric | None,
     ) -> bool:
-        """Set dimension and columns as the table has them or is to have them; return whether it must be created."""
-        check_choice("metric", metric, ("inner_product", "cosine"))
-        self.metric = metric
+        """Set dimension, columns and metric as the table has them or is to have them; return whether to create it."""
+        if metric is not None:
+            check_choice("metric", metric, ("inner_product", "cosine"))
         given = None if columns is None else check_columns(columns)
         if found is None:
             if dim is None:
-                raise ArgumentError("dim", f"the dimension of a new table in {os.fspath(database)}", None)
-            self.dim, self.columns = check_int("dim", dim), given or {}
+                raise ArgumentError("dim", f"the dimension of a new table in {os.fspath(place)}", None)
+            self.dim, self.columns, self.metric = check_int("dim", dim), given or {}, metric or "inner_product"
             return True
-        self.dim, self.columns = found[0], check_columns(found[1])
-        if dim is not None and dim != self.dim:
-            raise ArgumentError("dim", f"{self.dim}, as the table in {os.fspath(database)} has", dim)
-        if given is not None and given != self.columns:
-            raise ArgumentError("columns", f"{self.columns}, as the table in {os.fspath(database)} has", given)
+        self.dim, self.metric = found.dim, found.metric or metric or "inner_product"
+        self.columns = check_columns(found.columns) if found.columns is not None else given or {}
+        asked = {"dim": (dim, self.dim), "columns": (given, self.columns), "metric": (metric, self.metric)}
+        for name, (wanted, there) in asked.items():
+            if wanted not in (None, there):
+                raise ArgumentError(name, f"{there}, as the table in {os.fspath(place)} has", wanted)
         return False
 
 
-def check_table(table: str) -> str:
-    """Return the name of a table, which must be allowed and not that of the temporary table of new rows."""
-    if check_name("table", table).lower() == NEW_ROWS:
-        raise ArgumentError("table", "another name than that of the temporary table of new rows", table)
-    return table
+def best_answers(parts: Sequence[Answer], k: int) -> Answer:
+    """Return the k best of the maximum over answers, which are among the k best of each.
+
+    Example:
+        >>> best_answers([[(3, 0.9), (1, 0.5)], [(1, 0.7), (2, 0.7)]], k=2)
+        [(3, 0.9), (1, 0.7)]
+    """
+    scores: dict[int, float] = {}
+    for number, score in (pair for part in parts for pair in part):
+        scores[number] = max(score, scores.get(number, score))
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+
+
+def missing_library(package: str, extra: str, module: str) -> ModuleNotFoundError:
+    """Return the error of a database whose client is not installed.
+
+    Example:
+        >>> missing_library("duckdb", "duckdb", "duckdb")
+        ModuleNotFoundError("this needs duckdb: pip install 'logq[duckdb]'")
+    """
+    return ModuleNotFoundError(f"this needs {package}: pip install 'logq[{extra}]'", name=module)
 
 
 def removed_ids(ids: Ids) -> list[int]:

@@ -1,25 +1,23 @@
 """`PgVectorItems`: items with vectors and columns in PostgreSQL with pgvector, a database shared with others."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
-from logq._progress import Progress
 from logq.retrieval.index_checks import Metric, check_choice
+from logq.retrieval.item_conditions import Condition, check_conditions
 from logq.retrieval.item_index import Ids
-from logq.retrieval.item_store import (
+from logq.retrieval.item_store import Answer, FoundTable, ItemStore, StoredItems, missing_library, removed_ids
+from logq.retrieval.sql_tables import (
     NEW_ROWS,
-    Answer,
-    Condition,
-    ItemStore,
-    StoredItems,
-    check_conditions,
     check_table,
     column_kinds,
-    removed_ids,
+    metric_comment,
+    metric_of,
     where_clause,
 )
 
@@ -29,7 +27,6 @@ _SQL: Final = {"int": "bigint", "float": "double precision", "text": "text", "bo
 _TYPES: Final = {sql: kind for kind, sql in _SQL.items()}
 _OPERATOR: Final = {"inner_product": "<#>", "cosine": "<=>"}  # distances: -<q, v> and 1 - cos(q, v)
 _CLASS: Final = {"inner_product": "vector_ip_ops", "cosine": "vector_cosine_ops"}
-_AT_A_TIME = 1 << 12  # rows between two updates of the progress line
 
 
 class PgVectorItems(ItemStore):
@@ -43,7 +40,7 @@ class PgVectorItems(ItemStore):
         dim: D, needed if the table does not exist yet.
         columns: names and types ("int", "float", "text", "bool") of the columns in addition to id and vector.
         table: the name of the table, in the first schema of the connection's search path.
-        metric: "inner_product" or "cosine".
+        metric: "inner_product" or "cosine"; None takes that of the table, or "inner_product" for a new one.
 
     Raises:
         ModuleNotFoundError: psycopg is not installed; the message says how to.
@@ -57,6 +54,8 @@ class PgVectorItems(ItemStore):
         >>> items.search(queries, k=10, where=south)  # doctest: +SKIP
     """
 
+    atomic = True
+
     def __init__(
         self,
         dsn: str,
@@ -64,13 +63,13 @@ class PgVectorItems(ItemStore):
         columns: Mapping[str, str] | None = None,
         *,
         table: str = "items",
-        metric: Metric = "inner_product",
+        metric: Metric | None = None,
     ) -> None:
         """See the class."""
         try:
             import psycopg  # optional extra `postgres`
         except ModuleNotFoundError:
-            raise ModuleNotFoundError("this needs psycopg: pip install 'logq[postgres]'", name="psycopg") from None
+            raise missing_library("psycopg", "postgres", "psycopg") from None
         self._name = check_table(table)
         self._table = f'"{self._name}"'
         self._connection: Any = psycopg.connect(dsn, autocommit=True)
@@ -79,7 +78,9 @@ class PgVectorItems(ItemStore):
             if self._describe("the database", self._found(), dim, columns, metric):
                 parts = ["id bigint PRIMARY KEY", f"vector vector({self.dim}) NOT NULL"]
                 parts += [f'"{name}" {_SQL[kind]}' for name, kind in self.columns.items()]
-                self._connection.execute(f"CREATE TABLE {self._table} ({', '.join(parts)})")
+                with self._connection.transaction():
+                    self._connection.execute(f"CREATE TABLE {self._table} ({', '.join(parts)})")
+                    self._connection.execute(f"COMMENT ON TABLE {self._table} IS {metric_comment(self.metric)}")
         except BaseException:
             self.close()
             raise
@@ -151,18 +152,19 @@ class PgVectorItems(ItemStore):
     def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
         names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
         changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in names.split(", ")[1:])
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            cursor.execute(f"CREATE TEMP TABLE {NEW_ROWS} (LIKE {self._table}) ON COMMIT DROP")
-            with (
-                cursor.copy(f"COPY {NEW_ROWS} ({names}) FROM STDIN") as copy,
-                Progress(len(ids), "items", "writing") as line,  # silent unless it takes long
-            ):
-                for row, values in enumerate(zip(ids, vectors, *columns.values(), strict=True)):
-                    copy.write_row([values[0], _text(values[1]), *values[2:]])
-                    if row % _AT_A_TIME == _AT_A_TIME - 1:
-                        line.advance(_AT_A_TIME)
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {NEW_ROWS} (LIKE {self._table}) ON COMMIT DROP")
+            cursor.execute(f"TRUNCATE {NEW_ROWS}")
+            with cursor.copy(f"COPY {NEW_ROWS} ({names}) FROM STDIN") as copy:
+                for row in zip(ids, vectors, *columns.values(), strict=True):
+                    copy.write_row([row[0], _text(row[1]), *row[2:]])
             sql = f"INSERT INTO {self._table} ({names}) SELECT {names} FROM {NEW_ROWS}"
             cursor.execute(f"{sql} ON CONFLICT (id) DO UPDATE SET {changes}")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[None]:
+        with self._connection.transaction():
+            yield
 
     def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:
         with self._connection.transaction():
@@ -213,8 +215,8 @@ class PgVectorItems(ItemStore):
             self._connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         return tuple(int(part) for part in self._connection.execute(sql).fetchone()[0].split(".")[:2])
 
-    def _found(self) -> tuple[int, dict[str, str]] | None:
-        """Return the dimension and columns of the table, or None if it does not exist."""
+    def _found(self) -> FoundTable | None:
+        """Return what the server says of the table, or None if it does not exist."""
         sql = """SELECT attname, format_type(atttypid, NULL), atttypmod FROM pg_attribute
                  WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
         rows: list[tuple[str, str, int]] = self._connection.execute(sql, [self._table]).fetchall()
@@ -225,7 +227,8 @@ class PgVectorItems(ItemStore):
         if types.pop("vector", "") != "vector" or types.pop("id", "") != "bigint" or dim < 1:
             expected = "the name of a table with columns id bigint and vector vector(D)"
             raise ArgumentError("table", expected, self._name)
-        return dim, column_kinds(self._name, types, _TYPES)
+        comment = self._connection.execute("SELECT obj_description(to_regclass(%s))", [self._table]).fetchone()[0]
+        return FoundTable(dim, column_kinds(self._name, types, _TYPES), metric_of(comment))
 
 
 def _text(vector: NDArray[np.float32]) -> str:

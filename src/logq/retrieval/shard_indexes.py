@@ -20,7 +20,8 @@ from logq.retrieval.exact_index import ExactIndex, keys_of, result_of
 from logq.retrieval.faiss_index import number_of_lists
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.index_file import write_index_file
-from logq.retrieval.index_kinds import INDEX_KINDS, make_index
+from logq.retrieval.index_kinds import make_index
+from logq.retrieval.index_registry import INDEX_KINDS
 from logq.retrieval.item_index import SearchResult, Vectors
 
 __all__ = ["ITEMS", "fingerprint_of_rows", "index_shards", "item_keys", "search_shards"]

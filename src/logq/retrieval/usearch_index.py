@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import check_int
-from logq.retrieval.approximate_index import ApproximateIndex
+from logq.retrieval.approximate_index import DENSER, ApproximateIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
-from logq.retrieval.item_index import Ids, Vectors
+from logq.retrieval.item_index import Ids, SearchSetting, Vectors
 from logq.retrieval.usearch_bytes import check_usearch_bytes
 
 __all__ = ["UsearchIndex"]
@@ -74,6 +74,21 @@ class UsearchIndex(ApproximateIndex):
             expansion_search=self._ef_search,
         )
         self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table, progress=progress)
+
+    @property
+    def search_setting(self) -> SearchSetting:
+        """The number of candidates of a query."""
+        return SearchSetting("ef_search", self._ef_search, len(self._slot_ids))
+
+    def set_search(self, value: int) -> None:
+        """Set the number of candidates of a query."""
+        self._ef_search = check_int("ef_search", value)
+
+    @classmethod
+    def builds(cls, kind: str, dim: int) -> tuple[dict[str, Any], ...]:
+        """Return denser graphs; see `ItemIndex.builds`."""
+        del kind, dim
+        return DENSER
 
     def _insert(self, first: int, vectors: NDArray[np.float32]) -> None:
         keys = np.arange(first, first + len(vectors), dtype=np.uint64)

@@ -11,23 +11,25 @@ from logq.serving.model_answers import ModelAnswers
 from logq.serving.word_answers import WordAnswers
 from logq.vectors.keyed_vectors import KeyedVectors
 
-__all__ = ["answers_of", "open_answers"]
+__all__ = ["answers_of", "open_answers", "open_model"]
 
 _SERVED = "a recommender, word vectors or a language model"
 
 
-def open_answers(place: Path, indexes: Sequence[Path] = (), *, device: str = "cpu") -> ModelAnswers:
-    """Open a model, with the indexes that were made from it.
+def open_model(place: Path, *, device: str = "cpu") -> Any:
+    """Open a model, with what lies beside it.
 
     Args:
         place: a folder of `logq train` or `save`; a file of word vectors of any tool; or a model in ARPA format, whose
             name has ".arpa" in it.
-        indexes: folders of indexes.
         device: of neural models.
+
+    Returns:
+        KeyedVectors, a RecommenderFolder or a language model.
 
     Raises:
         FileNotFoundError: there is nothing.
-        ValueError: something else is there, it is damaged, or an index is of another model.
+        ValueError: something else is there, or it is damaged.
     """
     if not place.exists():
         raise FileNotFoundError(f"{place}: there is no such file or folder")
@@ -35,23 +37,36 @@ def open_answers(place: Path, indexes: Sequence[Path] = (), *, device: str = "cp
         if ".arpa" in place.name:
             from logq.language_models.ngram.ngram import NGram
 
-            return answers_of(NGram.from_arpa(place, progress=False), _loaded(indexes))
-        return answers_of(KeyedVectors.load(place), _loaded(indexes))
+            return NGram.from_arpa(place, progress=False)
+        return KeyedVectors.load(place)
     there = find_contents(place)
     if there is None or there.family not in ("recommender", "word vectors", "language model"):
         raise FolderError(f"{place}: expected {_SERVED}, found {'none' if there is None else there.name}")
     if there.family == "word vectors":
-        return answers_of(KeyedVectors.load(place), _loaded(indexes))
-    if there.family == "recommender":
-        from logq.folders.index_folders import load_index_of
-        from logq.folders.recommender_folders import open_folder
-        from logq.serving.recommender_answers import RecommenderAnswers
+        return KeyedVectors.load(place)
+    from logq.folders.recommender_folders import load_language_model, open_folder
 
-        found = open_folder(place, device=device)
-        return RecommenderAnswers(found, [load_index_of(found, index) for index in indexes])
-    from logq.folders.recommender_folders import load_language_model
+    return (open_folder if there.family == "recommender" else load_language_model)(place, device=device)
 
-    return answers_of(load_language_model(place, device=device), _loaded(indexes))
+
+def open_answers(place: Path, indexes: Sequence[Path] = (), *, device: str = "cpu") -> ModelAnswers:
+    """Open a model, with the indexes that were made from it.
+
+    Args:
+        place: as for `open_model`.
+        indexes: folders of indexes.
+        device: of neural models.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: something else is there, it is damaged, or an index is of another model.
+    """
+    model = open_model(place, device=device)
+    if not hasattr(model, "titles"):
+        return answers_of(model, _loaded(indexes))
+    from logq.folders.index_folders import load_index_of
+
+    return answers_of(model, [load_index_of(model, index) for index in indexes])
 
 
 def answers_of(model: Any, indexes: Sequence[Any] = ()) -> ModelAnswers:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,22 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
 from logq._files import parsing
 from logq._launch import check_alone, launched
 from logq._model_file import FILE, SUMMARY, Stored, read_kind, read_stored, write_stored
+from logq._project import version
 from logq.estimators import FORMATS, Family, class_of
+from logq.hub.model_cards import Card, CardFacts, check_card
+from logq.hub.published import Published
 from logq.training.automatic_settings import AutomaticChoice, Rules
 from logq.training.callbacks import CallbackRun
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.config import Config
 from logq.training.interrupts import uninterrupted
-from logq.training.model_display import html_of, text_of
+from logq.training.model_display import facts_of, html_of, text_of
 from logq.training.phases import Phase
 
 __all__ = [
     "Estimator",
     "FitOptions",
     "SavedEstimator",
-    "Seeds",
-    "fresh_seed",
     "prefixed",
     "with_prefix",
 ]
@@ -77,51 +78,6 @@ class FitOptions:
             raise ArgumentError("resume", "a checkpoint folder to resume from", Verbatim("none"))
 
 
-def fresh_seed(seed: int | None) -> int:
-    """Return the seed of a run: it follows from `seed`, or comes from the operating system where that is None.
-
-    Example:
-        >>> fresh_seed(1) == fresh_seed(1) != fresh_seed(2)
-        True
-    """
-    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1
-
-
-class Seeds(NamedTuple):
-    """The seed of a run, and those of its streams of random numbers, which follow from it.
-
-    Args:
-        run: what the others follow from, and what a checkpoint keeps.
-        weights: of the first weights; the same in all processes.
-        batches: of the order of examples; the same in all processes.
-        sampler: of what is drawn; the same in all processes, as draws fold in the rank themselves.
-        dropout: of what happens while training; its own in each process.
-
-    Example:
-        >>> one, other = Seeds.of(5), Seeds.of(5, rank=1)
-        >>> one.batches == other.batches, one.dropout == other.dropout
-        (True, False)
-    """
-
-    run: int
-    weights: int
-    batches: int
-    sampler: int
-    dropout: int
-
-    @classmethod
-    def of(cls, run: int, rank: int = 0) -> Self:
-        """Derive them; the rank of a process is folded in here and nowhere else."""
-        # A last number apart from 0: SeedSequence([run, 0]) is that of `run` alone.
-        weights, batches = _generated(2, run)
-        (dropout,), (sampler,) = _generated(1, run, rank, 1), _generated(1, run, 0, 2)
-        return cls(run, weights, batches, sampler, dropout)
-
-
-def _generated(count: int, *entropy: int) -> list[int]:
-    return [int(number) >> 1 for number in np.random.SeedSequence(entropy).generate_state(count, np.uint64)]
-
-
 class Estimator(Config, ABC):
     """A config that can be fitted. A subclass has a `fit` that does its work inside `with self._fitting():`.
 
@@ -152,6 +108,9 @@ class Estimator(Config, ABC):
         >>> model.mean, model.count
         (2.0, 2)
     """
+
+    origin: Mapping[str, str] = {}
+    """What the last fit learned from: "data", the fingerprint of its data, and "logq", the version that learned."""
 
     shares_work: ClassVar[bool] = False
     """Whether several processes can fit one model together."""
@@ -213,6 +172,10 @@ class Estimator(Config, ABC):
         finally:
             _inside.reset(outer)
 
+    def _learned_from(self, data: str) -> None:
+        """Note the fingerprint of the data, and who learned from it."""
+        self.origin = {"data": data, "logq": version()}
+
     def _free_settings(self) -> Collection[str]:
         """The settings that may change between a run and its continuation."""
         return ()
@@ -225,6 +188,7 @@ class Estimator(Config, ABC):
             data: the fingerprint of the data.
             data_name: the argument that the data came by.
         """
+        self._learned_from(data)
         return RunCheckpoint(
             options.checkpoint,
             type(self).__name__,
@@ -239,7 +203,7 @@ class Estimator(Config, ABC):
 E = TypeVar("E", bound="SavedEstimator")
 
 
-class SavedEstimator(Estimator):
+class SavedEstimator(Published, Estimator):
     """An estimator that is saved as a whole: `model.safetensors`, which is complete, and a summary `model.json`.
 
     A subclass gives what it learned as arrays and takes it back (`state`, `restore`); the interface of a family does
@@ -291,23 +255,32 @@ class SavedEstimator(Estimator):
     def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `_kept` gave."""
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], *, card: bool | Card = False) -> None:
         """Write the model into a folder: `model.safetensors`, which is complete, and a readable summary `model.json`.
 
         Of several processes that torchrun has started, which have the same model, only the first one writes. Where each
         has a part of it, all of them call this at once, and the first one writes what the others send it, a part at a
         time.
 
+        Args:
+            folder: where it goes.
+            card: whether to write a model card beside it, README.md; or what it is to say beside what the model knows.
+
         Raises:
             AttributeError: the model is not fitted.
+            ArgumentError: there is a README.md that is no model card.
             OSError: a file cannot be written; what was there stays.
         """
+        wanted = Card.of(card)
         self._check_fitted()
         if not (self.in_parts or launched().is_first):
             return
+        check_card(folder, wanted)
         described, tensors = self._kept()
-        auto = {"auto": sorted(self.auto)} if self.auto else {}
-        info = {"settings": self._saved_settings(), "metadata": self.metadata, **described, **auto}
+        chosen = {name: choice.reason for name, choice in self.chosen.items() if name in self.auto}
+        known = {"auto": sorted(self.auto), "chosen": chosen, "origin": dict(self.origin)}
+        about = {name: value for name, value in known.items() if value}
+        info = {"settings": self._saved_settings(), "metadata": self.metadata, **described, **about}
         stored = Stored(type(self).__name__, info, {**tensors, **prefixed("learned", self.state())})
         home = Path(folder)
 
@@ -315,6 +288,15 @@ class SavedEstimator(Estimator):
             write_stored(home / FILE, stored, format=FORMATS[self.family], summary=home / SUMMARY)
 
         self._write(write, stored)
+        if launched().is_first:
+            self._write_card(home, wanted)
+
+    def _card_facts(self) -> CardFacts:
+        return facts_of(self, *self._shown_on_card())
+
+    def _shown_on_card(self) -> tuple[Mapping[str, int], str, int | None]:
+        """Of the fitted model: its sizes by name, lines of Python that ask a `model`, and how many users it has."""
+        return {}, "print(model)", None
 
     def _saved_settings(self) -> dict[str, Any]:
         """The settings that `load` makes the model of."""
@@ -358,6 +340,10 @@ class SavedEstimator(Estimator):
                 model.metadata = dict(info["metadata"] if "metadata" in info else info["facts"])
                 model._take_back(info, tensors)
                 model.auto = frozenset(info.get("auto", ())) & kind.rules.keys()  # so that another fit chooses anew
+                why = dict(info.get("chosen", {}))
+                chosen = [name for name in why if name in model.auto]  # in the order of the rules
+                model.chosen = {name: AutomaticChoice(getattr(model, name), str(why[name])) for name in chosen}
+                model.origin = {str(name): str(value) for name, value in dict(info.get("origin", {})).items()}
                 learned = with_prefix("learned", tensors)
                 _check_numbers(learned)
                 model.restore(learned)

@@ -16,7 +16,6 @@ from logq.training.batch_feed import feed
 from logq.training.callbacks import CallbackRun, Learned
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
-from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
@@ -24,6 +23,7 @@ from logq.training.phases import Chosen, Phase, TimeBudget
 from logq.training.running_mean import Problems, RunningMean
 from logq.training.saved_loop import SavedLoop
 from logq.training.schedule import Schedule, WeightAverage
+from logq.training.seeds import Seeds
 from logq.training.step_graphs import StepGraphs, check_capturable, check_graphs
 from logq.training.task import Task
 from logq.training.together import Alone, Together
@@ -215,7 +215,7 @@ class Loop(SavedLoop):
     ) -> None:
         self.task.module.train()
         self.budget.mark()
-        self._began, self._trained = time.perf_counter(), 0
+        self._began, self._trained, epochs = time.perf_counter(), 0, self.num_steps // self.task.num_batches
         batches = self.task.batches(self.epoch, self.batch)
         with contextlib.closing(feed(batches, self.device.torch_device)) as fed:
             for batch, count in fed:
@@ -229,7 +229,7 @@ class Loop(SavedLoop):
                 if len(self._pending) >= self._until_read:
                     self._take_losses(running)
                     self._look_at_clock(measure)
-                bar.advance(count, loss=running.recent)
+                bar.advance(count, epoch=f"{self.epoch + 1}/{epochs}", loss=running.recent)
                 if checkpoint is not None and self.batch < self.task.num_batches:
                     self._save_if_due(checkpoint)
                 if on_batch is not None:

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from logq.training.checkpoint import RunState, check_run_state
 from logq.training.devices import Device
-from logq.training.estimator import Seeds
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Phase, TimeBudget
 from logq.training.rows_in_parts import rows_in_parts
 from logq.training.running_mean import Problems
 from logq.training.schedule import Schedule, WeightAverage
+from logq.training.seeds import Seeds
 from logq.training.task import Task
 from logq.training.validations import Validations
 

@@ -35,7 +35,7 @@ class Task(Protocol):
         ...     def sparse_parameters(self):
         ...         return []
         >>> from logq.training import Device, Loop, TrainingConfig
-        >>> from logq.training.estimator import Seeds
+        >>> from logq.training.seeds import Seeds
         >>> task = Line()
         >>> Loop(task, TrainingConfig(epochs=200, lr=0.1), Device("cpu"), Seeds.of(1)).run("line", progress=False)
         >>> round(task.module.weight.item(), 2)

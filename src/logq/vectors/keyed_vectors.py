@@ -14,6 +14,7 @@ from logq.vectors.exchange_formats import (
     check_dtype,
 )
 from logq.vectors.mapped_tensor import ScaledRows, is_mapped
+from logq.vectors.static_embedding import write_static_embedding
 from logq.vectors.stored_words import StoredWords
 from logq.vectors.subwords import Subwords
 from logq.vectors.vector_arguments import Vectors, check_vectors, read_only, to_array
@@ -227,6 +228,23 @@ class KeyedVectors(WordFiles):
 
         weights = self.to_tensor()
         return nn.Embedding.from_pretrained(weights, freeze=freeze, padding_idx=padding_idx, sparse=sparse)
+
+    def to_static_embedding(self, folder: str | os.PathLike[str], *, lowercase: bool = False) -> None:
+        """Write a folder that sentence-transformers opens: `SentenceTransformer(folder).encode(["black tea"])`.
+
+        The vector of a text is the plain mean of the vectors of its words, which white space separates; words without
+        a vector do not count. `SentenceVectors(vectors).to_static_embedding` writes means that are weighted by how rare
+        words are. Vectors of character n-grams stay behind: the folder knows the words here.
+
+        Args:
+            folder: where it goes; made if it is missing.
+            lowercase: whether texts are made lowercase first, for vectors of lowercase words.
+
+        Raises:
+            ArgumentError: a word has no UTF-8 form.
+            OSError: a file cannot be written.
+        """
+        write_static_embedding(folder, self.index_to_key, self.vectors, lowercase=lowercase)
 
     def prune_subwords(self, most: int | None = None) -> "KeyedVectors":
         """Return the same words with the vectors of n-grams only that some of them have: a part to serve.

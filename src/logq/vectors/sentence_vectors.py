@@ -1,5 +1,6 @@
 """SentenceVectors: a vector for a sentence, from those of its words, without training."""
 
+import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,6 +11,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_fl
 from logq.text.words import check_strings
 from logq.vectors.keyed_vectors import KeyedVectors
 from logq.vectors.nearest_words import unit
+from logq.vectors.static_embedding import write_static_embedding
 
 __all__ = ["SentenceVectors"]
 
@@ -101,6 +103,36 @@ class SentenceVectors:
         """Return the cosine between two sentences, which need not have been seen before; 0 for one without vectors."""
         first, second = (unit(vector) for vector in self.encode([list(a), list(b)]))
         return float(np.clip(first @ second, -1, 1))
+
+    def to_static_embedding(self, folder: str | os.PathLike[str], *, lowercase: bool = False) -> None:
+        """Write a folder that sentence-transformers opens, whose vectors of texts are those of `encode`.
+
+        `SentenceTransformer(folder).encode(["black tea"])` is `encode([["black", "tea"]])`: texts are split at white
+        space, words without a vector do not count. The weights of the words are in the rows of the table, and what
+        `fit` removes is removed from each row, as means of rows without a direction have nothing of it either.
+
+        Args:
+            folder: where it goes; made if it is missing.
+            lowercase: whether texts are made lowercase first, for vectors of lowercase words.
+
+        Raises:
+            ArgumentError: a word has no UTF-8 form.
+            OSError: a file cannot be written.
+
+        Example:
+            >>> import tempfile
+            >>> words = KeyedVectors(["tea", "cup"], [[1.0, 2.0], [3.0, 4.0]])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     SentenceVectors(words, smoothing=None).to_static_embedding(folder)
+            ...     sorted(os.listdir(folder))
+            ['config_sentence_transformers.json', 'model.safetensors', 'modules.json', 'tokenizer.json']
+        """
+        rows = np.empty((len(self.vectors), self.vectors.vector_size), np.float32)
+        for start in range(0, len(rows), _ROWS):
+            part = slice(start, start + _ROWS)
+            weighted = self._weights[part, None] * np.asarray(self.vectors.vectors[part], dtype=np.float64)
+            rows[part] = weighted - weighted @ self.directions.T @ self.directions
+        write_static_embedding(folder, self.vectors.index_to_key, rows, lowercase=lowercase)
 
     def _means(self, sentences: list[Iterable[str]]) -> NDArray[np.float64]:
         known, means = self.vectors.key_to_index, np.zeros((len(sentences), self.vectors.vector_size))

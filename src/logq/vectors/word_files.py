@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, shown
+from logq.hub.model_cards import Card, CardFacts, SettingShown, check_card, write_card
+from logq.hub.published import Published
 from logq.vectors import vector_files
 from logq.vectors.exchange_formats import Duplicates, Errors, ReadingOptions, read_vectors, write_word2vec_format
 from logq.vectors.fasttext_files import is_fasttext, read_fasttext, write_fasttext
@@ -31,7 +33,7 @@ _GENSIM_HINTS = {
 }
 
 
-class WordFiles(WordQueries):
+class WordFiles(Published, WordQueries):
     """How a `KeyedVectors` is saved and loaded."""
 
     counts: NDArray[np.int64] | None
@@ -56,6 +58,7 @@ class WordFiles(WordQueries):
         info: Mapping[str, Any] | None = None,
         *,
         dtype: Literal["float32", "float16", "int8"] | None = None,
+        card: bool | Card = False,
     ) -> None:
         """Write `vectors.safetensors`, which holds everything, and the summary `vectors.json` into a folder.
 
@@ -66,12 +69,16 @@ class WordFiles(WordQueries):
             info: more about how the vectors were made, in addition to their own `info`; must be JSON.
             dtype: of the numbers in the file; None is that of the vectors. float16 takes half of float32, and int8 a
                 quarter: each row is divided by its largest number and rounded to 127 steps, and is read as float32.
+            card: whether to write a model card beside it, README.md; or what it is to say beside what is known.
 
         Raises:
             ArgumentTypeError: JSON cannot hold `info`.
-            ArgumentError: a word has no UTF-8 form.
+            ArgumentError: a word has no UTF-8 form, or there is a README.md that is no model card.
             OSError: a file cannot be written.
         """
+        wanted = Card.of(card)
+        check_card(folder, wanted)
+        described = {**self.info, **(info or {})}
         if dtype not in (None, "float32", "float16", "int8"):
             raise ArgumentError("dtype", "float32, float16, int8 or None", dtype)
         vector_files.write_safetensors(
@@ -79,9 +86,26 @@ class WordFiles(WordQueries):
             self.index_to_key,
             self.vectors,
             self.counts,
-            {**self.info, **(info or {})},
+            described,
             dtype=dtype,
             subwords=self.subwords,
+        )
+        if wanted is not None:
+            write_card(folder, self._card_facts(described), wanted)
+
+    def _card_facts(self, info: Mapping[str, Any] | None = None) -> CardFacts:
+        settings = dict(self.info if info is None else info)
+        origin = settings.pop("origin", None)
+        return CardFacts(
+            kind="KeyedVectors",
+            family="word vectors",
+            summary="A vector for each word, compared by cosines.",
+            origin=origin if isinstance(origin, dict) else {},
+            sizes={"words": len(self), "dimensions": self.vector_size},
+            settings=[SettingShown(name, shown(value), "") for name, value in settings.items()],
+            every_setting=settings,
+            validation=None,
+            usage=f"print(model.most_similar({self._words[0]!r}))" if len(self) else "print(model)",
         )
 
     @classmethod

@@ -161,7 +161,8 @@ class CorpusRun:
                     while self.entry < last and not stops:
                         before, end = self.entry, self._next_end()
                         self._train_span(end)
-                        bar.advance(words * (end - before) / len(self.part), loss=self._running.recent)
+                        part = (end - before) / len(self.part)
+                        bar.advance(words * part, epoch=f"{self.epoch + 1}/{self.epochs}", loss=self._running.recent)
                         if end < last or self.epoch + 1 < self.epochs:
                             checkpoint.save_if_due(self.state)
                         if on_span is not None:

@@ -87,7 +87,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         words, counts = self.vocabulary.index_to_key, self.vocabulary.counts
         table = np.array(engine.vectors) if engine.parts is None else self._of_words()
         vectors = KeyedVectors(words, read_only(table), counts, copy=False, subwords=subwords)
-        vectors.info = self.settings()
+        vectors.info = {**self.settings(), "origin": dict(self.origin)}
         return vectors
 
     def _of_words(self, ids: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
@@ -126,7 +126,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         made = self.output_vectors
         made += self._of_words()
         vectors = KeyedVectors(self.vocabulary.index_to_key, read_only(made), self.vocabulary.counts, copy=False)
-        vectors.info = {**self.settings(), "summed": True}
+        vectors.info = {**self.settings(), "origin": dict(self.origin), "summed": True}
         return vectors
 
     # ------------------------------------------------------------------------------------------------------ predictions
@@ -220,7 +220,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         engine = self._fitted_engine()
         if not launched().is_first:
             return
-        info = {**self.settings(), **self._progress()}
+        info = {**self.settings(), **self._progress(), "origin": dict(self.origin)}
         if engine.parts is None:
             write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
         else:
@@ -252,6 +252,10 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
             outputs=outputs,
             arguments=arguments,
         )
+
+    def _shown_on_card(self) -> tuple[Mapping[str, int], str, int | None]:
+        sizes = {"words": len(self.vocabulary), "dimensions": self.dim}
+        return sizes, f"print(model.vectors.most_similar({self.vocabulary.index_to_key[0]!r}))", None
 
     def _progress(self) -> dict[str, Any]:
         found = {name: getattr(self, name) for name in (*PROGRESS, *TEXT)}

@@ -19,7 +19,8 @@ from logq.text.words import check_utf8_form
 from logq.training.automatic_settings import settle
 from logq.training.callbacks import CallbackRun, Callbacks, Learned
 from logq.training.checkpoint import RunCheckpoint, fingerprint
-from logq.training.estimator import FitOptions, Seeds, fresh_seed
+from logq.training.estimator import FitOptions
+from logq.training.seeds import Seeds, fresh_seed
 from logq.vectors import KeyedVectors
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
 from logq.word2vec.available import available_memory

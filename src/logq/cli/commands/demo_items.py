@@ -112,9 +112,7 @@ def _read_calls(path: Path) -> "Interactions":
     from logq.logs.call_graph import call_graph
     from logq.logs.interactions import Interactions
 
-    calls = call_graph()
-    users = [name for name, called in zip(calls.functions, calls.callees, strict=True) for _ in called]
-    items = [name for called in calls.callees for name in called]
+    users, items = call_graph().events()
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("function", "calls"), *zip(users, items, strict=True)])
     with atomic_write(path) as file:

@@ -73,15 +73,17 @@ def demo_words(
             show_neighbors([(word, vectors.most_similar(word, topn=6)) for word in shown[start : start + 3]])
         picture = output / "map.html"
         try:
-            from logq.evaluation.map_page import word_map
+            from logq.evaluation.map_page import write_map
+            from logq.evaluation.map_points import WordSource, arrange
 
-            used = word_map(vectors, picture, seed=seed, title="Python's vocabulary")
+            points = arrange(WordSource(vectors), seed=seed)
+            write_map(points, picture, "Python's vocabulary")
         except KeyboardInterrupt as stop:
             raise InterruptedWorkError(f"the vectors are in {output}; the map was not drawn.") from stop
     if quiet:
         return
     say()
-    say_map(picture, min(500, len(vectors)), used)
+    say_map(picture, points)
     say_next(vector_steps(output, shown[0] if shown else vectors.index_to_key[0]))
     say()
     say((f"Done in {format_seconds(time.monotonic() - began)}.", "dim"))

@@ -2,11 +2,7 @@
 
 import ipaddress
 import json
-import logging
-import os
 import shlex
-import signal
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +11,7 @@ import typer
 from logq._arguments import BadArgumentError
 from logq.cli.command_options import Device, Quiet
 from logq.cli.input_output import READS
+from logq.cli.listening import address_of, listen, run_app
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.report import say
 
@@ -97,52 +94,17 @@ def serve(
         app = create_app(model, index=index or (), device=device, limits=limits, token=token, reload_seconds=reload)
     except BadArgumentError as error:
         raise BadInputError(error.message(f"--{error.name}")) from error
-    listening = _listen(host, port)
-    address = listening.getsockname()
-    where = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
+    listening = listen(host, port)
+    address, where = listening.getsockname(), address_of(listening)
     if not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
         guard = "whoever has the token" if token else "everybody who reaches this machine; --token keeps others out"
         note(f"listening on {host} answers {guard}. Traffic is not encrypted.")
     if not quiet:
         say("Listening on ", (where, "bold"), f" ({where}/docs to try it). Ctrl-C ends it. For example:")
         say(f"  {_curl(app, where, token)}")
-    _run(app, listening)
+    run_app(app, listening)
     if not quiet:
         say("Everything that was asked is answered.")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, before anything says so.
-
-    Raises:
-        BadInputError: the address cannot be had.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except socket.gaierror as error:
-        raise BadInputError(f"--host: expected an address of this machine, got {host!r} ({error.strerror})") from error
-    except OSError as error:
-        hint = "; --port 0 takes a free one" if error.errno in (13, 98, 48) else ""
-        raise BadInputError(
-            f"--port: {host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}{hint}"
-        ) from error
-
-
-def _run(app: "FastAPI", listening: socket.socket) -> None:
-    import uvicorn
-
-    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("logq.serving").setLevel(logging.INFO)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
-    # uvicorn ends gently by both signals, and sends them once more to whom they were before: nobody.
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        listening.close()
 
 
 def _curl(app: "FastAPI", where: str, token: str | None) -> str:

@@ -307,14 +307,13 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
         say("Nothing was held out: only later events of users can show how good it is.")
         return
     from logq.recommenders.ranker import RankingTest
+    from logq.training.model_display import best_epoch
 
-    log: list[dict[str, float]] = getattr(model, "training_log", [])
-    measured = [entry for entry in log if any("@" in name for name in entry)]
     monitor = str(getattr(model, "monitor", "ndcg@10"))
-    if measured:
-        best = max(measured, key=lambda entry: entry[monitor])
-        figures = {name: value for name, value in best.items() if "@" in name}
-        when = f"Best after epoch {int(best['epoch'])} of {int(measured[-1]['epoch'])}"
+    best = best_epoch(getattr(model, "training_log", ()), monitor)
+    if best is not None:
+        figures = dict(best.metrics)
+        when = f"Best after epoch {best.epoch} of {best.last}"
     elif model.in_parts:  # which all processes would have to ask
         return
     else:

@@ -1,6 +1,7 @@
 """Errors: what went wrong, in one line, and the exit code that goes with it.
 
     0    all is well
+    1    `logq doctor` found what keeps logq from working
     2    bad input: arguments, files, words; the line says which and what to do
     130  interrupted by Ctrl-C; the line says what is saved
     141  the reader of our output went away (`logq ... | head`), as of programs that SIGPIPE ends

@@ -13,7 +13,7 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, check_float, check_size
 from logq._progress import Progress, format_bytes
 from logq.evaluation.likelihood import Likelihood, likelihood_of
-from logq.language_models.language_model import LanguageModel, Source, VocabularyConfig
+from logq.language_models.language_model import LanguageModel, Source, VocabularyConfig, fingerprint_of
 from logq.language_models.ngram.arpa import read_arpa, write_arpa
 from logq.language_models.ngram.backoff import BackoffTable, Floats
 from logq.language_models.ngram.disk_counts import DiskCounts, fits_in_memory
@@ -192,6 +192,7 @@ class NGram(NGramConfig, LanguageModel):
                 if START in vocabulary:
                     raise ArgumentError("source", f"lines without {START}, which is put before each line")
                 counted, num_tokens = self._counted(tokens, progress), len(tokens)
+                self._learned_from(fingerprint_of(tokens))
             with counted as counts:
                 metadata: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": num_tokens}
                 if validation is None:

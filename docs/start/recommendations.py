@@ -1,0 +1,103 @@
+# %% [markdown]
+# # Recommendations in five minutes
+#
+# From a log of who did what to recommendations, and to numbers that say how good they are. Install with `pip install
+# logq` and run the cells one after the other, or this file as a program.
+#
+# The log comes with Python: each function of its standard library is a user, and the functions that it calls are
+# items, in the order of the source. A log of yours is a file, `Interactions.from_csv("log.csv")` (extra `logs`), a
+# data frame, `from_frame(frame)`, or arrays, `from_arrays(users, items, times)`.
+
+# %%
+from logq.logs import leave_one_out, python_calls
+
+log = python_calls()
+log
+
+# %% [markdown]
+# ## Hold something out
+#
+# The last item of each user is for the test, and the one before for validation, which ends the training.
+
+# %%
+split = leave_one_out(log)
+split
+
+# %% [markdown]
+# ## Something to beat
+#
+# What is popular, the same for everybody, and what occurs together. Both take a moment, and all items are ranked:
+# there are no sampled metrics. Intervals say how far numbers vary with other users.
+
+# %%
+from logq import ItemKNN, Popularity
+
+scores = {}
+for baseline in (Popularity(), ItemKNN()):
+    baseline.fit(split)
+    scores[type(baseline).__name__] = baseline.evaluate(split, ks=(10,), progress=False)
+scores["ItemKNN"]
+
+# %% [markdown]
+# ## A neural model
+#
+# The mean of a history, recent items more, through a network, with a sampled softmax. What is not given is chosen by
+# the log: the table that the model shows says what and why. The line below is alive while it trains, with epoch, loss
+# and the last validation; `callbacks=` may watch too, or end it.
+
+# %%
+from logq import YoutubeDNN
+
+model = YoutubeDNN(epochs=30, seed=1).fit(split)
+model
+
+# %% [markdown]
+# `model.training_log` has the numbers behind the curves, and `logq.to_frame(model)` makes a frame of them.
+
+# %%
+scores["YoutubeDNN"] = model.evaluate(split, ks=(10,), progress=False)
+for name, result in scores.items():
+    interval = result.intervals["NDCG@10"]
+    print(f"{name:12} NDCG@10 {result['NDCG@10']:.3f}  {interval.low:.3f} to {interval.high:.3f}")
+
+# %% [markdown]
+# `logq tune` searches for better settings, and [the benchmarks](../../benchmarks/README.md) have larger logs.
+#
+# ## Recommend
+#
+# To a user of the log, or to a history that nobody had; items that were seen are left out.
+
+# %%
+model.recommend(users=["zipfile.ZipFile.open"], k=5)
+
+# %%
+model.recommend(histories=[["open", ".read"], ["socket.socket", ".connect"]], k=5)
+
+# %% [markdown]
+# Why, and what is like an item?
+
+# %%
+print(model.explain("zipfile.ZipFile.open", model.recommend(users=["zipfile.ZipFile.open"], k=1).items[0, 0]))
+model.similar_items("socket.socket", k=5)
+
+# %% [markdown]
+# ## Keep
+#
+# A folder with one file of tensors and no code. `logq.load` opens whatever was saved.
+
+# %%
+import logq
+
+model.save("model")
+logq.load("model").recommend(histories=["open"], k=3).items
+
+# %% [markdown]
+# ## The same in a shell
+#
+#     logq demo items
+#     logq train youtube-dnn logq-demo-items/calls.csv --user function --item calls --min-item 5 -o model
+#     logq evaluate ranking model
+#     logq recommend model --history open --history .read
+#
+# Next: [recommendations](../recommendations.md) from a file to an index, [how rankings are
+# evaluated](../ranking-evaluation.md), [negatives](../negatives.md), [serving](../serving.md).

@@ -1,0 +1,126 @@
+"""What the installed package says of itself: its version, its extras, and where its pages are.
+
+The version is said in `logq/__init__.py`, all else in pyproject.toml; both are read from the metadata that an
+installation has.
+"""
+
+import re
+from functools import cache
+from typing import Any, NamedTuple
+
+__all__ = ["Needed", "extras", "home", "install_line", "page", "requirements", "version"]
+
+_NEEDED = re.compile(r"([\w.-]+)(?:\[[\w, -]*\])?\s*([^;]*?)\s*(?:;(.*))?")
+_EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
+
+
+class Needed(NamedTuple):
+    """A package that logq, or an extra of it, asks for.
+
+    Args:
+        name: as a package index has it.
+        versions: which are wanted, such as ">=2.6".
+
+    Example:
+        >>> Needed("torch", ">=2.6").name
+        'torch'
+    """
+
+    name: str
+    versions: str
+
+
+@cache
+def _metadata() -> Any:
+    import importlib.metadata  # half of what a command needs to start
+
+    try:
+        return importlib.metadata.metadata("logq")
+    except importlib.metadata.PackageNotFoundError:  # sources on the path, never installed
+        return None
+
+
+def version() -> str:
+    """The version that is installed; "unknown" where the sources were never installed.
+
+    Example:
+        >>> version().count(".") >= 1 or version() == "unknown"
+        True
+    """
+    found = _metadata()
+    return "unknown" if found is None else str(found["Version"])
+
+
+def home() -> str:
+    """The address of the project; "" where the sources were never installed.
+
+    Example:
+        >>> home() == "" or home().startswith("https://")
+        True
+    """
+    return _addresses().get("Source", "")
+
+
+def page(path: str) -> str:
+    """The address of a page on the site, by its path in the repository; the path, where that is not known.
+
+    Example:
+        >>> page("docs/large-logs.md").rstrip("/").removesuffix(".md").endswith("/large-logs")
+        True
+    """
+    documentation = _addresses().get("Documentation")
+    name = path.removeprefix("docs/").removesuffix(".md").lower()  # as scripts/site/site_pages.py has it
+    return path if documentation is None else f"{documentation.rstrip('/')}/{name}/"
+
+
+def _addresses() -> dict[str, str]:
+    found = _metadata()
+    lines = [] if found is None else found.get_all("Project-URL") or []
+    return dict(line.split(", ", 1) for line in lines)
+
+
+def install_line(*names: str) -> str:
+    """What is typed to install extras.
+
+    Example:
+        >>> install_line("hub"), install_line("logs", "map")
+        ("pip install 'logq[hub]'", "pip install 'logq[logs,map]'")
+    """
+    return f"pip install 'logq[{','.join(names)}]'"
+
+
+def requirements() -> list[Needed]:
+    """What every installation needs.
+
+    Example:
+        >>> [one.name for one in requirements() if one.name == "torch"]
+        ['torch']
+    """
+    return [needed for needed, extra in _listed() if extra is None]
+
+
+def extras() -> dict[str, list[Needed]]:
+    """What each extra asks for beside that; of extras that consist of others, what those others do not name.
+
+    Example:
+        >>> [one.name for one in extras()["logs"]]
+        ['polars']
+    """
+    found = _metadata()
+    names = [] if found is None else found.get_all("Provides-Extra") or []
+    return {name: [needed for needed, extra in _listed() if extra == name] for name in names}
+
+
+def _listed() -> list[tuple[Needed, str | None]]:
+    """Each requirement, and the extra that it is of; without those of other systems, and without extras of logq."""
+    found = _metadata()
+    listed: list[tuple[Needed, str | None]] = []
+    for line in [] if found is None else found.get_all("Requires-Dist") or []:
+        match = _NEEDED.fullmatch(line.strip())
+        if match is None or match[1] == "logq":
+            continue
+        extra = _EXTRA.search(match[3] or "")
+        if extra is None and match[3]:  # for some versions of Python, or some systems
+            continue
+        listed.append((Needed(match[1], match[2].strip("() ")), extra[1] if extra else None))
+    return listed

@@ -1,0 +1,99 @@
+"""create_explorer: the routes of a service, and a page that asks them."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from logq.evaluation.map_layout import Layout
+from logq.explorer.explorer_page import TOP, explorer_page, explorer_points, names_of, sources_of
+from logq.serving.application import create_app
+from logq.serving.limits import ServingLimits
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.responses import Response
+
+__all__ = ["create_explorer"]
+
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
+"""What the page may be called in a browser: a page of somebody else's, under a name of its own, reads nothing here."""
+
+
+def create_explorer(
+    model: Any,
+    beside: Any = None,
+    *,
+    top: int = TOP,
+    layout: Layout = "auto",
+    seed: int = 0,
+    title: str | None = None,
+    device: str = "cpu",
+    limits: ServingLimits | None = None,
+    progress: bool | None = False,
+) -> "FastAPI":
+    """Make an application with a page to explore a model, and the routes of `logq.serving.create_app` that it asks.
+
+        GET /                                    the page
+        /recommend, /similar, /health, ...       of the model
+        /beside/recommend, ...                   of the one beside it
+
+    It answers requests to this machine only, whatever address it listens on. Models are loaded once.
+
+    Args:
+        model: a folder or a file with word vectors or a recommender; or a model in memory.
+        beside: another one, to compare.
+        top: maximum number of words or items on the map, the most frequent first.
+        layout: as for `logq.evaluation.word_map`.
+        seed: of the layout and the groups.
+        title: headline of the page.
+        device: of neural models in folders.
+        limits: of requests.
+        progress: whether to show how far the layout is.
+
+    Raises:
+        ModuleNotFoundError: FastAPI is not installed (the extra `serve`).
+        ArgumentError: there is no map of the model, or the other one has other things.
+        OSError, ValueError: a model cannot be loaded.
+
+    Example:
+        >>> from logq import KeyedVectors
+        >>> app = create_explorer(KeyedVectors(["tea", "coffee"], [[1.0, 0.1], [1.0, 0.0]]), layout="pca")
+        >>> from fastapi.testclient import TestClient
+        >>> "tea" in TestClient(app, base_url="http://localhost").get("/").text
+        True
+    """
+    sources = sources_of(model, beside, device)
+    inner = [create_app(source.model, limits=limits) for source in sources]
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import Response
+
+    points = explorer_points(sources, top, layout, seed=seed, alone=False, progress=progress)
+    page = explorer_page(
+        sources,
+        points,
+        names_of(model, beside),
+        title=title,
+        paths=["", "beside/"][: len(sources)],
+        explains=[source.explains for source in sources],
+        progress=progress,
+    )
+    headers = {"Cache-Control": "no-store", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff"}
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for one in inner:
+                await stack.enter_async_context(one.router.lifespan_context(one))
+            yield
+
+    async def show() -> "Response":
+        return Response(page, media_type="text/html; charset=utf-8", headers=headers)
+
+    app = FastAPI(title="logq explorer", lifespan=lifespan, openapi_url=None)
+    app.add_api_route("/", show, include_in_schema=False, response_class=Response)
+    if beside is not None:
+        app.mount("/beside", inner[1])
+    app.mount("", inner[0])
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*HOSTS])
+    return app

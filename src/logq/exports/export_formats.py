@@ -1,0 +1,163 @@
+"""The table of formats that models are exported to, known by name without loading what writes them."""
+
+import importlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from logq._arguments import ArgumentError, Verbatim
+from logq._files import atomic_write
+from logq._project import version
+from logq.estimators import Family
+
+__all__ = ["EXPORTED", "FORMATS", "ExportFormat", "export_model", "formats_for"]
+
+EXPORTED = "export.json"
+"""The file that tells what a folder is an export of, beside the files of the format."""
+
+
+class ExportFormat(NamedTuple):
+    """A line of the table.
+
+    Args:
+        name: what is typed.
+        families: of models that have it.
+        place: "module:function" of what writes it: of the model, a folder and titles of items or None.
+        summary: a sentence for --help.
+        needs: the name of an attribute that is true of the recommenders and language models that have it; "" for all.
+
+    Example:
+        >>> next(one.families for one in FORMATS if one.name == "arpa")
+        ('language model',)
+    """
+
+    name: str
+    families: tuple[Family, ...]
+    place: str
+    summary: str
+    needs: str = ""
+
+    def fits(self, model: Any) -> bool:
+        """Whether a model has this format."""
+        family = family_of(model)
+        has_it = not self.needs or bool(getattr(model, self.needs, family == "word vectors"))
+        return family in self.families and has_it
+
+
+FORMATS = (
+    ExportFormat(
+        "onnx",
+        ("recommender",),
+        "logq.exports.query_service:write_query_service",
+        "The query tower for onnxruntime, with vectors, ids and titles of the items beside it.",
+        needs="export",
+    ),
+    ExportFormat(
+        "static-embedding",
+        ("word vectors",),
+        "logq.exports.word_exports:write_static",
+        "StaticEmbedding of sentence-transformers: means of word vectors.",
+    ),
+    ExportFormat(
+        "arpa", ("language model",), "logq.exports.word_exports:write_arpa", "N-grams as KenLM reads them.", "to_arpa"
+    ),
+    ExportFormat(
+        "arrays",
+        ("recommender", "word vectors"),
+        "logq.exports.vector_arrays:write_arrays",
+        "Vectors as .npy, with ids, words, counts and titles.",
+        needs="has_vectors",
+    ),
+    ExportFormat(
+        "projector",
+        ("recommender", "word vectors"),
+        "logq.exports.vector_arrays:write_projector",
+        "Tables for TensorFlow's Embedding Projector.",
+        needs="has_vectors",
+    ),
+    ExportFormat("word2vec", ("word vectors",), "logq.exports.word_exports:write_text", "The text format of word2vec."),
+    ExportFormat(
+        "word2vec-binary", ("word vectors",), "logq.exports.word_exports:write_binary", "The binary format of word2vec."
+    ),
+    ExportFormat(
+        "fasttext", ("word vectors",), "logq.exports.word_exports:write_fasttext_model", "A model of fastText, .bin."
+    ),
+)
+"""All formats. The first one that fits a model is its default; a new one is a function, and a line here."""
+
+
+def family_of(model: Any) -> Family:
+    """The family of a model; KeyedVectors are word vectors.
+
+    Example:
+        >>> from logq import EASE
+        >>> family_of(EASE())
+        'recommender'
+    """
+    return getattr(model, "family", "word vectors")
+
+
+def formats_for(model: Any) -> list[ExportFormat]:
+    """The formats that a model has.
+
+    Example:
+        >>> from logq import KeyedVectors
+        >>> [one.name for one in formats_for(KeyedVectors(["a"], [[1.0]]))][:2]
+        ['static-embedding', 'arrays']
+    """
+    return [one for one in FORMATS if one.fits(model)]
+
+
+def export_model(
+    model: Any, folder: str | os.PathLike[str], format: str | None = None, *, titles: Sequence[str] | None = None
+) -> str:
+    """Write a fitted model into a folder, in the format of another program.
+
+    Args:
+        model: an estimator or KeyedVectors.
+        folder: empty, or with an earlier export in it; made if it is missing.
+        format: the name of one of FORMATS; None takes the first one that fits the model.
+        titles: of the items of a recommender, in the order of `item_ids`.
+
+    Returns:
+        The name of the format.
+
+    Raises:
+        ArgumentError: the model does not have the format, or the folder has something else in it.
+        AttributeError: the model is not fitted.
+        ModuleNotFoundError: a library that writes the format is not installed.
+        OSError: a file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from logq import KeyedVectors
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     export_model(KeyedVectors(["tea"], [[1.0, 2.0]]), folder, "word2vec")
+        ...     print(Path(folder, "vectors.txt").read_text(), end="")
+        'word2vec'
+        1 2
+        tea 1 2
+    """
+    if not getattr(model, "is_fitted", True):
+        raise AttributeError(f"{type(model).__name__}: it has learned nothing yet, call fit first")
+    fitting = formats_for(model)
+    names = ", ".join(one.name for one in fitting)
+    if format is not None and format not in {one.name for one in FORMATS}:
+        raise ArgumentError("format", f"one of {', '.join(one.name for one in FORMATS)}", format)
+    chosen = next((one for one in fitting if format in (None, one.name)), None)
+    if chosen is None:
+        expected = f"one of those that {type(model).__name__} has: {names}" if names else "another model"
+        got = Verbatim(format or type(model).__name__)
+        raise ArgumentError("format", expected, got, "" if names else "no format fits it")
+    home = Path(folder)
+    if home.is_dir() and any(home.iterdir()) and not (home / EXPORTED).exists():
+        raise ArgumentError("folder", "an empty folder, or one with an earlier export", os.fspath(folder))
+    home.mkdir(parents=True, exist_ok=True)
+    module, _, function = chosen.place.partition(":")
+    getattr(importlib.import_module(module), function)(model, home, titles)
+    about = {"format": chosen.name, "model": type(model).__name__, "logq": version()}
+    with atomic_write(home / EXPORTED) as file:
+        file.write((json.dumps(about, indent=1) + "\n").encode())
+    return chosen.name

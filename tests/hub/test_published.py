@@ -1,0 +1,196 @@
+"""Models go to the hub and come back: the client is the real one, the server is tests/hub_server.py."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import logq
+from hub_server import TOKEN, serving_hub
+from logq import EASE, Interactions, KeyedVectors, NGram, SessionKNN, Word2Vec, YoutubeDNN
+from logq.hub import Card, HubError
+from recommender_cases import fitted
+
+# huggingface_hub uploads in a way that its own HTTP client no longer likes.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+SESSIONS = [["tea", "cup", "milk"], ["tea", "cup"], ["nail", "saw"], ["saw", "nail", "glue"]] * 5
+TEXT = [["so", "far", "so", "good"], ["so", "good"]] * 9
+
+
+def ease() -> EASE:
+    users = [f"secret-{number}" for number, session in enumerate(SESSIONS) for _ in session]
+    return EASE().fit(Interactions.from_arrays(users, [item for session in SESSIONS for item in session]))
+
+
+def test_a_recommender_comes_back_without_users(hub):
+    model = ease()
+    address = model.push_to_hub("me/shop")
+    assert address.startswith(f"{hub.endpoint}/me/shop/commit/")
+    files = hub.files("me/shop")
+    assert sorted(files) == [".gitattributes", "README.md", "model.json", "model.safetensors"]
+    assert not [name for name, content in files.items() if b"secret-" in content]
+    assert b"| users in these files | none |" in files["README.md"]
+    assert b'model = logq.load("hf://me/shop")' in files["README.md"]
+    again = EASE.from_pretrained("me/shop")
+    assert again.known.num_users == 0
+    assert again.origin == model.origin
+    asked = {"histories": [["tea"], ["saw"]], "k": 2}
+    assert again.recommend(**asked).items.tolist() == model.recommend(**asked).items.tolist()
+    assert type(logq.load("hf://me/shop")) is EASE
+
+
+def test_users_go_along_where_that_is_asked(hub):
+    ease().push_to_hub("hf://me/shop", users=True, card=Card(about="Of our own shop."), private=True, message="First")
+    assert hub.repositories["me/shop"]["private"]
+    assert b"Of our own shop." in hub.files("me/shop")["README.md"]
+    assert b"| users in these files | 20, with their ids and histories" in hub.files("me/shop")["README.md"]
+    assert EASE.from_pretrained("hf://me/shop").recommend("secret-1", k=1).items.tolist() == ["milk"]
+
+
+def test_a_card_is_valid_for_the_hub(hub):
+    """The client asks the server, which looks at what the front matter says; and it would refuse a wrong one."""
+    from huggingface_hub import ModelCard
+
+    scores = {"the test": {"values": {"NDCG@10": 0.5}, "intervals": {"NDCG@10": [0.4, 0.6]}}, "a/b: c": {"x": 1}}
+    ease().push_to_hub("me/shop", card=Card(scores, license="mit", languages=["en"], tags=["tea: green"]))
+    NGram(2, "add_k").fit(TEXT, progress=False).push_to_hub("me/lm")
+    assert sum("validate-yaml" in asked for asked in hub.asked) >= 2
+    text = hub.files("me/shop")["README.md"].decode()
+    ModelCard(text).validate()
+    with pytest.raises(ValueError, match=r"wrong or unknown: \['tags"):
+        ModelCard(text.replace('tags: ["', 'tags: [5, "')).validate()
+
+
+def test_a_model_that_cannot_be_without_users_is_not_sent(hub):
+    model = SessionKNN().fit(Interactions.from_sessions(SESSIONS))
+    with pytest.raises(logq.ArgumentError, match="users: expected True, as SessionKNN answers from what users did"):
+        model.push_to_hub("me/shop")
+    assert hub.asked == []
+    assert model.push_to_hub("me/shop", users=True)
+
+
+@pytest.mark.parametrize("case", ["words", "whole word2vec", "language model", "neural recommender"])
+def test_every_family_comes_back(hub, case):
+    if case == "words":
+        words = Word2Vec(8, min_count=1, sample=0, seed=1).fit(TEXT, progress=False)
+        words.vectors.push_to_hub("me/words", dtype="float16")
+        again = KeyedVectors.from_pretrained("me/words", mmap=True)
+        assert np.asarray(again.vectors).dtype == np.float16
+        assert again.most_similar("so", topn=1)[0][0] == words.vectors.most_similar("so", topn=1)[0][0]
+        assert words.origin["data"].encode() in hub.files("me/words")["README.md"]
+    elif case == "whole word2vec":
+        words = Word2Vec(8, min_count=1, sample=0, seed=1).fit(TEXT, progress=False)
+        words.push_to_hub("me/words")
+        again = Word2Vec.from_pretrained("me/words")
+        assert np.array_equal(again.vectors.vectors, words.vectors.vectors)
+        assert again.fit(TEXT, progress=False).origin == words.origin
+    elif case == "language model":
+        NGram(2, "add_k").fit(TEXT, progress=False).push_to_hub("me/lm")
+        assert NGram.from_pretrained("me/lm").next_words("so", 1).words == ["good"]
+        assert b'pipeline_tag: "text-generation"' in hub.files("me/lm")["README.md"]
+    else:
+        model = fitted("YoutubeDNN")
+        model.push_to_hub("me/tower")
+        again = YoutubeDNN.from_pretrained("me/tower", device="cpu")
+        asked = {"histories": [[100, 107]], "k": 3}
+        assert again.recommend(**asked).items.tolist() == model.recommend(**asked).items.tolist()
+
+
+def test_revisions_are_branches_tags_and_commits(hub):
+    words = KeyedVectors(["a", "b"], [[1.0], [2.0]])
+    words.push_to_hub("me/words")
+    address = KeyedVectors(["c"], [[3.0]]).push_to_hub("me/words", revision="next")
+    assert list(KeyedVectors.from_pretrained("me/words")) == ["a", "b"]
+    assert list(KeyedVectors.from_pretrained("me/words", revision="next")) == ["c"]
+    assert list(logq.load("hf://me/words@next")) == ["c"]
+    assert list(KeyedVectors.from_pretrained("me/words", revision=address.rpartition("/")[2])) == ["c"]
+    with pytest.raises(HubError, match="hf://me/words@last: the repository has no such branch, tag or commit"):
+        KeyedVectors.from_pretrained("me/words", revision="last")
+    with pytest.raises(logq.ArgumentError, match="revision: expected 'next', as the place says, got 'last'"):
+        KeyedVectors.from_pretrained("hf://me/words@next", revision="last")
+
+
+def test_what_the_hub_refuses_is_a_line(hub, monkeypatch):
+    words = KeyedVectors(["a"], [[1.0]])
+    with pytest.raises(
+        HubError, match=r"hf://me/none: there is no such repository, or none that you may see.*HF_TOKEN"
+    ):
+        KeyedVectors.from_pretrained("me/none")
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(
+        HubError, match=r"hf://me/words: the hub refused \(401: Invalid username.*give a token that may"
+    ):
+        words.push_to_hub("me/words")
+    assert words.push_to_hub("me/words", token=TOKEN)
+    for wrong in ("words", "a/b/c", "me/..", "me/wor ds", ""):
+        with pytest.raises(logq.ArgumentError, match="repo_id: expected user/name"):
+            words.push_to_hub(wrong)
+    with pytest.raises(logq.ArgumentError, match="repo_id"):
+        words.push_to_hub("me/" + "x" * 200)
+
+
+def test_nothing_but_tensors_json_and_the_card_is_fetched(hub):
+    KeyedVectors(["a"], [[1.0]]).push_to_hub("me/words")
+    files = dict(hub.files("me/words"))
+    hub.commit("me/words", "main", {**files, "evil.py": b"raise SystemExit", "model.pkl": b"pickle"})
+    hub.asked.clear()
+    assert list(KeyedVectors.from_pretrained("me/words")) == ["a"]
+    assert not [asked for asked in hub.asked if "evil" in asked or "pkl" in asked]
+
+
+def test_a_damaged_file_of_the_hub_is_found(hub):
+    KeyedVectors(["a"], [[1.0]]).push_to_hub("me/words")
+    files = dict(hub.files("me/words"))
+    files["vectors.safetensors"] = files["vectors.safetensors"][:-9] + bytes(9)
+    hub.commit("me/words", "main", files)
+    with pytest.raises(ValueError, match="was changed or is damaged"):
+        KeyedVectors.from_pretrained("me/words")
+
+
+def test_a_folder_is_loaded_from_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    KeyedVectors(["a"], [[1.0]]).save("me/words")
+    assert list(KeyedVectors.from_pretrained("me/words")) == ["a"]
+    assert list(KeyedVectors.from_pretrained(tmp_path / "me" / "words")) == ["a"]
+    with pytest.raises(logq.ArgumentError, match="revision: expected None, as me/words is a folder, got 'main'"):
+        KeyedVectors.from_pretrained("me/words", revision="main")
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.constants", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"the Hugging Face Hub needs huggingface_hub: pip install 'logq\[hub\]'"
+    ):
+        logq.load("hf://me/words")
+
+
+def test_the_environment_says_where_the_hub_is(tmp_path):
+    """As a user has it: HF_ENDPOINT and HF_HOME, on the command line; and what happens without a network."""
+    pytest.importorskip("huggingface_hub")
+    KeyedVectors(["tea", "cup"], [[1.0, 0.5], [0.9, 0.6]]).save(tmp_path / "words")
+
+    def run(endpoint: str, *words: str) -> subprocess.CompletedProcess[str]:
+        own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+        code = [sys.executable, "-m", "logq", *words]
+        return subprocess.run(code, capture_output=True, text=True, cwd=tmp_path, env=os.environ | own, check=False)
+
+    with serving_hub() as hub:
+        done = run(hub.endpoint, "push", "words", "me/words", "--license", "mit")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "hf://me/words" in done.stdout
+        assert b'license: "mit"' in hub.files("me/words")["README.md"]
+        asked = run(hub.endpoint, "neighbors", "hf://me/words", "tea")
+        assert (asked.returncode, asked.stderr) == (0, "")
+        assert "cup" in asked.stdout
+    gone = run("http://127.0.0.1:9", "neighbors", "hf://me/words", "tea")
+    assert (gone.returncode, "cup" in gone.stdout) == (0, True)  # of the cache
+    lost = run("http://127.0.0.1:9", "neighbors", "hf://me/other", "tea")
+    assert lost.returncode == 2
+    assert lost.stderr.startswith("Error: hf://me/other: http://127.0.0.1:9 cannot be reached, and no copy is here (")
+    assert lost.stderr.count("\n") == 1
+    assert Path(tmp_path, "home", "hub", "models--me--words").is_dir()
