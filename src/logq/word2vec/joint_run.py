@@ -40,6 +40,13 @@ are added up do not. It costs little time and saves the exchanges that would be 
 FREQUENT_ROWS = 5
 """How many times as often frequent rows are exchanged: those that are updated in between, on average."""
 
+RATE_GROWTH = 0.125
+"""The rate is that of one process times the number of processes to this power.
+
+Where several have moved a row their moves are damped as they are added up, so that together they learn less than one
+process would: of 17 million words analogies and the mean of seven similarity sets come back by this.
+"""
+
 CURVATURE = (0.6, 0.1)
 """Of the loss: what part of its way to where it ends an update brings a row of either table, by the learning rate."""
 
@@ -75,7 +82,8 @@ class JointRun(RunTogether):
             raise ArgumentError("source", f"a word for each of {there.size} processes at least", corpus.num_words)
         assert settings.lr is not None
         share = share_of(corpus.num_ids, there.rank, there.size)
-        super().__init__(corpus, engine, epochs=settings.epochs, lr=settings.lr, seed=seed, part=share)
+        lr = settings.lr * there.size**RATE_GROWTH
+        super().__init__(corpus, engine, epochs=settings.epochs, lr=lr, seed=seed, part=share)
         self._length = corpus.num_ids // there.size  # of an epoch for one process, about
         self._done = 0  # of these
         self._alone = 0 if goes_on else min(ALONE, self._length // 2, settings.epochs * self._length // 10)
