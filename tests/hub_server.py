@@ -219,7 +219,9 @@ class _Handler(BaseHTTPRequestHandler):
         commit = self._repo(repo, revision or "main")
         if commit is not None:
             siblings = [{"rfilename": name} for name in self.hub.repositories[repo]["commits"][commit]]
-            self._answer(200, {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "tags": []})
+            private = self.hub.repositories[repo]["private"]
+            facts = {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "tags": [], "private": private}
+            self._answer(200, facts)
 
     def tree(self, body: bytes, repo: str, revision: str) -> None:
         commit = self._repo(repo, revision)

@@ -11,7 +11,8 @@ import pytest
 import logq
 from hub_server import TOKEN, serving_hub
 from logq import EASE, Interactions, KeyedVectors, NGram, SessionKNN, Word2Vec, YoutubeDNN
-from logq.hub import Card, HubError
+from logq.hub import Card, HubError, fetch_folder
+from logq.hub.hub_folders import push_folder
 from recommender_cases import fitted
 
 # huggingface_hub uploads in a way that its own HTTP client no longer likes.
@@ -140,6 +141,60 @@ def test_nothing_but_tensors_json_and_the_card_is_fetched(hub):
     hub.asked.clear()
     assert list(KeyedVectors.from_pretrained("me/words")) == ["a"]
     assert not [asked for asked in hub.asked if "evil" in asked or "pkl" in asked]
+
+
+def test_folders_of_a_repository_are_not_fetched(hub, tmp_path):
+    """What lies below a model here may name any folder of this machine as its log."""
+    ease().push_to_hub("me/shop")
+    files = dict(hub.files("me/shop"))
+    place = b'{"folder": "/home/ann/log", "fingerprint": "0"}'
+    hub.commit("me/shop", "main", {**files, "log/prepared.json": place, "log/interactions.safetensors": b"x"})
+    found = fetch_folder("hf://me/shop")
+    assert sorted(file.name for file in found.iterdir()) == ["README.md", "model.json", "model.safetensors"]
+    assert not [asked for asked in hub.asked if "/log/" in asked]
+
+
+def test_a_log_beside_a_model_is_not_sent(hub, tmp_path):
+    model = ease()
+    model.save(tmp_path, users=False)
+    (tmp_path / "log").mkdir()
+    for name in ("interactions.safetensors", "interactions.json"):
+        (tmp_path / "log" / name).write_bytes(b"secret-1")
+    push_folder(tmp_path, "me/shop")
+    assert sorted(hub.files("me/shop")) == [".gitattributes", "model.json", "model.safetensors"]
+
+
+def test_a_model_is_replaced_as_a_whole(hub):
+    """A folder with both is the model to `logq.load`, so that the old one would have been loaded."""
+    words = Word2Vec(8, min_count=1, sample=0, seed=1).fit(TEXT, progress=False)
+    words.push_to_hub("me/words", card=False)
+    files = dict(hub.files("me/words"))
+    hub.commit("me/words", "main", {**files, "titles.json": b"[]", "own.json": b"{}", "LICENSE": b"mine"})
+    words.vectors.push_to_hub("me/words", card=False)
+    kept = [".gitattributes", "LICENSE", "own.json", "vectors.json", "vectors.safetensors"]
+    assert sorted(hub.files("me/words")) == kept
+    assert type(logq.load("hf://me/words")) is KeyedVectors
+
+
+def test_what_is_to_be_private_is_not_sent_where_everybody_reads(hub):
+    """The hub leaves a repository that is there as it is, and says nothing."""
+    model = ease()
+    model.push_to_hub("me/open")
+    before = hub.files("me/open")
+    with pytest.raises(HubError, match="hf://me/open: the repository is there already, and everybody can read it"):
+        model.push_to_hub("me/open", users=True, private=True)
+    assert hub.files("me/open") == before
+    for _ in range(2):
+        model.push_to_hub("me/closed", users=True, private=True)
+
+
+def test_one_of_several_processes_sends(hub, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert KeyedVectors(["a"], [[1.0]]).push_to_hub("me/words") == ""
+    assert hub.asked == []
+    monkeypatch.setenv("RANK", "0")
+    assert KeyedVectors(["a"], [[1.0]]).push_to_hub("me/words").startswith(hub.endpoint)
 
 
 def test_a_damaged_file_of_the_hub_is_found(hub):

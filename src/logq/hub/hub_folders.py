@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from logq._project import install_line, version
 __all__ = ["FILES", "HubError", "fetch_folder", "is_hub_place", "push_folder", "repository_name"]
 
 FILES = ("*.safetensors", "*.json", "README.md")
-"""What is fetched of a repository: none of it can hold code that loading would run."""
+"""What is fetched and sent of the files of a model: none of them can hold code that loading would run."""
+
+_BELOW = ["*/*"]  # a folder beside a model has its log, or says where on this machine that is
+_OF_A_MODEL = [f"{name}{ending}" for name in ("model", "vectors") for ending in (".safetensors", ".json")]
 
 _SCHEME = "hf:/"  # a Path has one slash where two were typed
 
@@ -58,7 +61,7 @@ def fetch_folder(
     """Return the folder of a model on this machine: the one that is named, or a copy of a repository of the hub.
 
     Copies are in the cache of huggingface_hub (HF_HOME), where each file is fetched once. Of a repository only
-    safetensors, JSON and the card are fetched.
+    safetensors, JSON and the card are fetched, and nothing of the folders in it.
 
     Args:
         place: "hf://user/name", which may end in "@revision"; "user/name" where there is no such folder here; or a
@@ -93,6 +96,7 @@ def fetch_folder(
             name,
             revision=revision or said or None,
             allow_patterns=list(FILES),
+            ignore_patterns=_BELOW,
             token=token,
             library_name="logq",
             library_version=version(),
@@ -109,19 +113,20 @@ def push_folder(
     token: str | bool | None = None,
     message: str = "",
     progress: bool | None = None,
-    also: Sequence[str] = (),
 ) -> str:
-    """Upload a folder as one commit into a repository of the hub, which is made if it is missing.
+    """Upload a model as one commit into a repository of the hub, which is made if it is missing.
+
+    A model that was there before is replaced as a whole: files of it that the new one does not have are removed.
 
     Args:
-        folder: of which safetensors, JSON and the card go.
+        folder: of which safetensors, JSON and the card go, but nothing of the folders in it.
         repo_id: "user/name", or "hf://user/name".
-        private: of a repository that is made; None takes what is usual on the hub.
+        private: True makes a repository that others do not see, and sends nothing to one that they do; None takes
+            what is usual on the hub.
         revision: a branch, which is made if it is missing; None is the main one.
         token: of the hub; None takes HF_TOKEN, or that of `hf auth login`.
         message: of the commit.
         progress: True shows bars, False none, None bars on a terminal.
-        also: patterns of other files that go.
 
     Returns:
         The address of the commit.
@@ -142,12 +147,17 @@ def push_folder(
     with _refusals(hub, name, revision), _bars(hub, progress):
         api = hub.HfApi(token=token, library_name="logq", library_version=version())
         api.create_repo(name, private=private, exist_ok=True)
+        if private and not api.model_info(name).private:
+            hint = "make it private on the hub first, or name another one"
+            raise HubError(f"hf://{name}: the repository is there already, and everybody can read it; {hint}")
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True)
         done = api.upload_folder(
             repo_id=name,
             folder_path=folder,
-            allow_patterns=[*FILES, *also],
+            allow_patterns=list(FILES),
+            ignore_patterns=_BELOW,
+            delete_patterns=[*_OF_A_MODEL, "titles.json"],
             revision=revision,
             commit_message=message or f"Upload a model by logq {version()}",
         )

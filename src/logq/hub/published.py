@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
+from logq._launch import launched
 from logq.hub.hub_folders import fetch_folder, push_folder, repository_name
 from logq.hub.model_cards import Card, CardFacts, write_card
 
@@ -20,7 +21,7 @@ class Published:
     """A model, or word vectors: with a card, and on the Hugging Face Hub. A subclass has `save` and `load`.
 
     Attributes:
-        saved_for_others: arguments of `save` that are others where a model is pushed, unless they are given.
+        saved_for_others: arguments of `save` that have other defaults when a model is pushed.
 
     Example:
         >>> from logq import EASE, KeyedVectors
@@ -59,7 +60,8 @@ class Published:
         Args:
             repo_id: "user/name".
             card: what the card says beside what the model knows of itself; False writes none.
-            private: of a repository that is made; None takes what is usual on the hub.
+            private: True makes a repository that others do not see, and sends nothing to one that they do; None
+                takes what is usual on the hub.
             revision: a branch, which is made if it is missing; None is the main one.
             token: of the hub; None takes HF_TOKEN, or that of `hf auth login`.
             message: of the commit.
@@ -67,7 +69,8 @@ class Published:
             **saving: arguments of `save`, such as `users` of recommenders or `dtype` of word vectors.
 
         Returns:
-            The address of the commit.
+            The address of the commit; of several processes that torchrun has started only the first one sends, and
+            the others return "".
 
         Raises:
             AttributeError: the model is not fitted.
@@ -82,6 +85,8 @@ class Published:
             wanted = replace(wanted, repo_id=wanted.repo_id or name)
         with tempfile.TemporaryDirectory(prefix="logq-") as folder:
             saved.save(folder, **{**self.saved_for_others, **saving}, card=wanted or False)
+            if not launched().is_first:
+                return ""
             return push_folder(
                 folder,
                 name,

@@ -33,7 +33,10 @@ def push(
         bool,
         typer.Option("--users", help="Send the ids and histories of users along, which otherwise stay here."),
     ] = False,
-    private: Annotated[bool, typer.Option("--private", help="Make a repository that others do not see.")] = False,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="Make a repository that others do not see; send nothing to one that they do."),
+    ] = False,
     revision: Annotated[
         str | None, typer.Option(metavar="NAME", help="Branch, made if it is missing.", show_default="main")
     ] = None,
@@ -152,7 +155,7 @@ def _scores(typed: list[str], kind: str) -> dict[str, dict[str, Any]]:
             own = {**own, f"Spearman, {Path(test['file']).name}": test["spearman"]["coefficient"]}
         for test in read.get("analogies", ()):
             own = {**own, f"accuracy, {Path(test['file']).name}": test["total"]["accuracy"]}
-        found[name or str(read.get("test") or "what it was evaluated on")] = own
+        found[name or Path(str(read.get("test") or "what it was evaluated on")).name] = own  # not where a log lies
     return found
 
 
