@@ -136,6 +136,26 @@ def test_text_stays_text(tmp_path):
     assert rows(text, "Settings")["note"][0].startswith("'a\\|b")
 
 
+def test_yaml_reads_what_json_means(tmp_path):
+    yaml = pytest.importorskip("yaml")
+    odd = ["a\x7fb", "a\x85b", "a\u2028b", "\ufeffa", "\U0001f600", "\ufffe", "\x9b1m", 'x" 1e-05', "1e-05\\"]
+    numbers = {"tiny": 1e-05, "small": 1.5e-07, "huge": 1e22, "half": 0.5, "below": -2e-09}
+    KeyedVectors(["a"], [[1.0]]).save(tmp_path, card=Card({"test": numbers}, tags=odd))
+    read = yaml.safe_load((tmp_path / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    assert read["tags"][-len(odd) :] == odd
+    (result,) = read["model-index"][0]["results"]
+    assert {one["name"]: one["value"] for one in result["metrics"]} == numbers
+
+
+@pytest.mark.parametrize("library", ["sentence-transformers", "logq-fork", '"transformers"'])
+def test_a_card_of_another_library_is_not_replaced(tmp_path, library):
+    (tmp_path / "README.md").write_text(f"---\nlibrary_name: {library}\n---\n# Mine, beside logq\n")
+    with pytest.raises(ArgumentError, match="card: expected False"):
+        KeyedVectors(["a"], [[1.0]]).save(tmp_path, card=True)
+    (tmp_path / "README.md").write_text("---\nlicense: mit\nlibrary_name: logq\n---\n")  # as the hub may write it anew
+    KeyedVectors(["a"], [[1.0]]).save(tmp_path, card=True)
+
+
 @pytest.mark.parametrize(
     ("result", "expected"),
     [

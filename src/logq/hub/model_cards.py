@@ -35,6 +35,12 @@ __all__ = [
 
 CARD = "README.md"
 
+_OURS = re.compile(rb"""(?m)^library_name:\s*["']?logq["']?\s*$""")
+
+# What YAML has only in escapes, though JSON does not mind; \x85 is a line break there.
+_ESCAPED = re.compile("[\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_STRING_OR_NUMBER = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![.\d])(\d+)(e[+-]\d+)')  # 1e-05, which YAML 1.1 reads as text
+
 # What the hub calls the task of a family; it has no name for recommendations.
 _TASKS = {"language model": "text-generation", "word vectors": "feature-extraction"}
 _TAGS = {
@@ -218,11 +224,7 @@ def check_card(folder: str | os.PathLike[str], card: Card | None) -> None:
         ArgumentError: README.md of the folder is no card of logq.
     """
     there = Path(folder) / CARD
-    if (
-        card is not None
-        and there.exists()
-        and "library_name:" not in there.read_bytes()[:200].decode("utf-8", "replace")
-    ):
+    if card is not None and there.exists() and not _OURS.search(there.read_bytes()[:2000]):
         hint = "take a folder of its own for the model"
         raise ArgumentError("card", f"False, as {there} is no model card and would be replaced", card, hint)
 
@@ -294,8 +296,13 @@ def _front_matter(facts: CardFacts, card: Card) -> str:
         "tags": list(tags),
         "model-index": _model_index(facts, card),
     }
-    lines = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in known.items() if value)
-    return "\n".join(["---", *lines, "---"])
+    return "\n".join(["---", *(f"{key}: {_yaml(value)}" for key, value in known.items() if value), "---"])
+
+
+def _yaml(value: Any) -> str:
+    """A value as JSON that YAML reads as the same."""
+    text = _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+    return _STRING_OR_NUMBER.sub(lambda found: found[1] or f"{found[2]}.0{found[3]}", text)
 
 
 def _model_index(facts: CardFacts, card: Card) -> list[dict[str, Any]]:
