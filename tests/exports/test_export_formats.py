@@ -179,3 +179,23 @@ def test_only_an_earlier_export_is_replaced(tmp_path):
     for _ in range(2):
         export_model(WORDS, tmp_path / "out", "arrays")
     assert json.loads((tmp_path / "out" / "export.json").read_text())["format"] == "arrays"
+
+
+def test_nothing_of_an_earlier_export_stays(tmp_path):
+    """Titles of other items would be shown, and users be there whom the new model does not have."""
+    export_model(fitted("ALS"), tmp_path, "arrays", titles=["x"] * 20)
+    (tmp_path / "own.txt").write_text("mine")
+    export_model(fitted("ALS"), tmp_path, "arrays")
+    kept = ["counts.npy", "export.json", "item_ids.json", "items.npy", "own.txt", "similar.npy"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == kept
+    export_model(WORDS, tmp_path, "projector")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["export.json", "metadata.tsv", "own.txt", "vectors.tsv"]
+    assert json.loads((tmp_path / "export.json").read_text())["files"] == ["metadata.tsv", "vectors.tsv"]
+
+
+def test_only_files_of_the_folder_itself_are_taken_away(tmp_path):
+    (tmp_path / "own.txt").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "export.json").write_text(json.dumps({"files": ["../own.txt", "a/b", 3, "vectors.txt"]}))
+    export_model(WORDS, tmp_path / "out", "arrays")
+    assert (tmp_path / "own.txt").exists()

@@ -117,7 +117,7 @@ def export_model(
 
     Args:
         model: an estimator or KeyedVectors.
-        folder: empty, or with an earlier export in it; made if it is missing.
+        folder: empty, or with an earlier export in it, which is replaced; made if it is missing.
         format: the name of one of FORMATS; None takes the first one that fits the model.
         titles: of the items of a recommender, in the order of `item_ids`.
 
@@ -155,9 +155,27 @@ def export_model(
     if home.is_dir() and any(home.iterdir()) and not (home / EXPORTED).exists():
         raise ArgumentError("folder", "an empty folder, or one with an earlier export", os.fspath(folder))
     home.mkdir(parents=True, exist_ok=True)
+    before, replaced = _stamps(home), _exported(home)
     module, _, function = chosen.place.partition(":")
     getattr(importlib.import_module(module), function)(model, home, titles)
-    about = {"format": chosen.name, "model": type(model).__name__, "logq": version()}
+    written = [name for name, stamp in _stamps(home).items() if before.get(name) != stamp]
+    about = {"format": chosen.name, "model": type(model).__name__, "logq": version(), "files": sorted(written)}
     with atomic_write(home / EXPORTED) as file:
         file.write((json.dumps(about, indent=1) + "\n").encode())
+    for name in before.keys() & replaced - {*written, EXPORTED}:
+        (home / name).unlink(missing_ok=True)
     return chosen.name
+
+
+def _stamps(home: Path) -> dict[str, tuple[int, int]]:
+    """The files in a folder, with what tells that one was written anew."""
+    found = {file.name: file.stat() for file in home.iterdir() if file.is_file()}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def _exported(home: Path) -> set[str]:
+    """The names of the files of an earlier export, whose ids, titles or users a service must not read."""
+    try:
+        return set(json.loads((home / EXPORTED).read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
