@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import logq
+from logq._project import Needed
 from logq.cli.app import app
 from logq.doctor import Examination, environment
 from logq.doctor.environment import VARIABLES, variables_that_are_set
@@ -29,7 +30,7 @@ def test_a_fact_that_cannot_be_had_is_said_in_its_place(monkeypatch):
         raise OSError("libtorch_cpu.so: cannot open\nshared object")
 
     monkeypatch.setattr("logq.doctor.installation._torch", broken)
-    assert dict(versions())["torch"] == "not to be had: OSError: libtorch_cpu.so: cannot open shared object"
+    assert dict(versions())["torch"] == "not available: OSError: libtorch_cpu.so: cannot open shared object"
 
 
 def test_every_extra_for_users_says_what_it_is_for():
@@ -50,13 +51,19 @@ def test_what_an_extra_lacks_is_named_with_the_line_that_installs_it(installed, 
     assert (serve.missing, serve.install) == (("uvicorn",), "pip install 'logq[serve]'")
 
 
+def test_a_package_of_an_extra_that_is_too_old_counts_as_missing(monkeypatch):
+    monkeypatch.setattr("logq.doctor.extra_uses.extras", lambda: {"hub": [Needed("numpy", ">=99"), Needed("rich", "")]})
+    (hub,) = look_at_extras()
+    assert (hub.missing, hub.install) == (("numpy",), "pip install 'logq[hub]'")
+
+
 def test_variables_are_shown_and_secrets_are_not(monkeypatch):
     for one in VARIABLES:
         monkeypatch.delenv(one.name, raising=False)
     monkeypatch.setenv("LOGQ_TOKEN", "sesame")
-    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:sesame@hub.example/a@b")
     shown = {one.name: one.value for one in variables_that_are_set()}
-    assert shown == {"LOGQ_TOKEN": "(set, not shown)", "HF_ENDPOINT": "https://hub.example"}
+    assert shown == {"LOGQ_TOKEN": "(set, not shown)", "HF_ENDPOINT": "https://...@hub.example/a@b"}
 
 
 def test_every_variable_of_ours_is_in_the_table():
@@ -65,10 +72,12 @@ def test_every_variable_of_ours_is_in_the_table():
         name
         for path in source.rglob("*.py")
         if path.name != Path(environment.__file__).name
-        for name in re.findall(r"""["'](LOGQ_[A-Z_]+)["']""", path.read_text(encoding="utf-8"))
+        for name in re.findall(r"""["'](LOGQ_[A-Z_]+|[A-Z_]+_(?:TOKEN|KEY))["']""", path.read_text(encoding="utf-8"))
     }
-    assert named >= {"LOGQ_DEBUG", "LOGQ_TOKEN", "LOGQ_PROCESS_TIMEOUT"}
+    assert named >= {"LOGQ_DEBUG", "LOGQ_TOKEN", "LOGQ_PROCESS_TIMEOUT", "QDRANT_API_KEY"}
     assert named <= {one.name for one in VARIABLES}
+    page = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert not [one.name for one in VARIABLES if one.is_secret and one.name not in page]
 
 
 def test_trials_work_here_and_a_failing_one_does_not_stop_the_others(monkeypatch):

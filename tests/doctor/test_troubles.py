@@ -91,6 +91,29 @@ def test_a_command_of_another_python_is_told(tmp_path, monkeypatch):
     assert found(troubles.several_installations) == []
 
 
+def test_environments_of_one_python_are_told_apart(tmp_path, monkeypatch):
+    """The Python of each is a link to the same file."""
+    bins = [tmp_path / name / "bin" for name in ("mine", "other")]
+    for folder in bins:
+        folder.mkdir(parents=True)
+        (folder / "python").symlink_to(os.path.realpath(sys.executable))
+    command = tmp_path / "logq"
+    command.write_text(f"#!{bins[1] / 'python'}\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(bins[0] / "python"))
+    assert "of another Python than" in found(troubles.several_installations)[0]
+    command.write_text(f"#!{bins[0] / 'python'}\n")
+    assert found(troubles.several_installations) == []
+
+
+def test_libraries_that_wait_for_each_other_do_not_stop_the_doctor(monkeypatch):
+    monkeypatch.setattr(troubles, "_PATIENCE", 0.001)
+    (only,) = found(troubles.two_openmps)
+    assert only.startswith("warning: a process that imports torch")
+    assert "is not done after 0.001 seconds" in only
+
+
 @pytest.mark.parametrize(
     ("cuda", "has_card", "troubled"), [("12.8", False, True), ("12.8", True, False), (None, False, False)]
 )

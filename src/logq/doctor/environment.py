@@ -1,6 +1,7 @@
 """Variables of the environment that change what logq does, and what they are set to."""
 
 import os
+import re
 from typing import NamedTuple
 
 __all__ = ["VARIABLES", "SetVariable", "Variable", "variables_that_are_set"]
@@ -41,6 +42,8 @@ VARIABLES = (
     Variable("HF_HOME", "where models of the hub are kept"),
     Variable("HF_HUB_OFFLINE", "1 takes models of the hub from there alone"),
     Variable("HF_TOKEN", "who you are on the hub", is_secret=True),
+    Variable("QDRANT_API_KEY", "the key of a server of qdrant:URL", is_secret=True),
+    Variable("MILVUS_TOKEN", "the token of a server of milvus:URL", is_secret=True),
     Variable("NO_COLOR", "no colors in what commands print"),
     Variable("COLUMNS", "how wide commands print"),
 )
@@ -63,7 +66,12 @@ class SetVariable(NamedTuple):
 def variables_that_are_set() -> list[SetVariable]:
     """Return those that are set, the values of secrets left out."""
     return [
-        SetVariable(one.name, "(set, not shown)" if one.is_secret else os.environ[one.name], one.meaning)
+        SetVariable(one.name, "(set, not shown)" if one.is_secret else _shown(os.environ[one.name]), one.meaning)
         for one in VARIABLES
         if os.environ.get(one.name)
     ]
+
+
+def _shown(value: str) -> str:
+    """A value without the password that an address may have."""
+    return re.sub(r"(://)[^/@]*@", r"\1...@", value)

@@ -4,6 +4,7 @@ import importlib.metadata
 from typing import NamedTuple
 
 from logq._project import Needed, extras, install_line
+from logq.doctor.troubles import is_older
 
 __all__ = ["FOR_DEVELOPERS", "USES", "Extra", "look_at_extras"]
 
@@ -39,7 +40,7 @@ class Extra(NamedTuple):
     Args:
         name: as it is typed.
         uses: commands and functions that need it.
-        missing: packages of it that are not installed.
+        missing: packages of it that are not installed, or too old.
         install: the line that installs it; "" where nothing is missing.
 
     Example:
@@ -65,7 +66,6 @@ def look_at_extras() -> list[Extra]:
 
 def _is_here(needed: Needed) -> bool:
     try:
-        importlib.metadata.version(needed.name)
+        return not is_older(importlib.metadata.version(needed.name), needed.versions)
     except importlib.metadata.PackageNotFoundError:
         return False
-    return True

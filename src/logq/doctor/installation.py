@@ -58,7 +58,7 @@ def _asked(ask: Any) -> str:
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
     except Exception as error:
-        return f"not to be had: {type(error).__name__}: {' '.join(str(error).split())}"
+        return f"not available: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _torch() -> str:

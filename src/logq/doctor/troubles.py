@@ -16,10 +16,11 @@ from typing import Any, Literal, NamedTuple
 from logq._progress import format_bytes
 from logq._project import page, requirements
 
-__all__ = ["CHECKS", "Trouble", "find_troubles"]
+__all__ = ["CHECKS", "Trouble", "find_troubles", "is_older"]
 
 _SHARED = Path("/dev/shm")
 _LEAST_SHARED = 64 << 20
+_PATIENCE = 120  # seconds, where twelve are usual
 _FAMILIES = {"libiomp": "Intel's", "libomp": "LLVM's", "libgomp": "GNU's"}
 _LIBRARIES = ("torch", "sklearn", "faiss")  # which bring an OpenMP along
 
@@ -56,8 +57,7 @@ def too_old() -> Iterator[Trouble]:
         except importlib.metadata.PackageNotFoundError:
             yield Trouble("error", f"{needed.name} is not installed", f"pip install '{needed.name}{needed.versions}'")
             continue
-        least = re.search(r">=\s*([\d.]+)", needed.versions)
-        if least and _numbers(here) < _numbers(least[1]):
+        if is_older(here, needed.versions):
             what = f"{needed.name} {here} is older than what logq calls ({needed.versions})"
             yield Trouble("error", what, f"pip install '{needed.name}{needed.versions}'")
 
@@ -162,7 +162,13 @@ except ImportError:
 print("\\n".join(sorted(set(found))))
 """
     here = [name for name in _LIBRARIES if find_spec(name)]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        what = f"a process that imports {', '.join(here)} is not done after {_PATIENCE} seconds"
+        yield Trouble("warning", what, "install one of them anew; two OpenMP libraries wait for each other")
+        return
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
         what = f"a process that imports {', '.join(here)} ends with {done.returncode}: {last}"
@@ -202,8 +208,20 @@ CHECKS: tuple[Callable[[], Iterator[Trouble]], ...] = (
 """What is looked for. A new check is a function, and its name here."""
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3])
+def is_older(here: str, wanted: str) -> bool:
+    """Whether a version is older than the least that is wanted.
+
+    Example:
+        >>> is_older("2.5.1", ">=2.6"), is_older("2.6", ">=2.6.0"), is_older("10.0", ">=9.9,<11")
+        (True, False, False)
+    """
+    least = re.search(r">=\s*([\d.]+)", wanted)
+    return least is not None and _numbers(here) < _numbers(least[1])
+
+
+def _numbers(text: str) -> list[int]:
+    found = [int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3]]
+    return found + [0] * (3 - len(found))
 
 
 def _imported(name: str) -> Any:
@@ -219,13 +237,19 @@ def _has_gpu() -> bool:
 
 
 def _runs(command: str, python: str) -> bool:
-    """Whether a script starts with this Python."""
+    """Whether a script starts with this Python.
+
+    Pythons of two environments are links to one file, so that the folders count in which they lie.
+    """
     try:
         with open(command, "rb") as file:
             first = file.readline(1024).decode("utf-8", "replace")
     except OSError:
         return False
-    return first.startswith("#!") and os.path.realpath(first[2:].strip().split(" ")[0]) == os.path.realpath(python)
+    named = first[2:].strip().split(" ")[0]
+    return first.startswith("#!") and os.path.realpath(os.path.dirname(named)) == os.path.realpath(
+        os.path.dirname(python)
+    )
 
 
 def _try_to_write(folder: Path) -> None:
