@@ -420,3 +420,12 @@ def test_a_folder_is_not_written_while_a_file_of_it_is_read(logq, place: Path) -
     assert err.startswith(
         "Error: --output: expected another folder than that of model/vectors.json, which it may replace"
     )
+
+
+def test_results_do_not_go_to_the_hub(logq, place: Path) -> None:
+    """A folder named hf: would have been made here."""
+    code, _, err = logq("train", "word2vec", "c.txt", "-o", "hf://me/words")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("Error: --output: expected a place on this machine, got hf:")
+    assert "`logq push` sends a model to the hub" in err
+    assert not (place / "hf:").exists()

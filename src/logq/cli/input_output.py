@@ -86,6 +86,10 @@ def settled(values: Mapping[str, Any], roles: Mapping[str, Role], spelled: Mappi
     Raises:
         BadInputError: a result would replace what is read, or another result.
     """
+    for name, role in roles.items():
+        if role is not READS and (sent := next(filter(is_hub_place, _names(values.get(name))), None)):
+            hint = "`logq push` sends a model to the hub"
+            raise BadInputError(f"{spelled[name]}: expected a place on this machine, got {sent}; {hint}")
     values = _fetched(values, roles)
     written = [
         _Place(spelled[name], one) for name in roles if roles[name] is WRITES for one in _names(values.get(name))
