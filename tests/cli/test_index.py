@@ -122,6 +122,12 @@ def test_a_missing_library_is_said_with_the_command(logq, model, tmp_path, monke
     assert f"pip install 'logq[{module}]'" in err
 
 
+def test_a_missing_library_is_said_before_the_model_is_loaded(logq, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    code, _, err = logq("index", tmp_path, "--kind", "faiss-hnsw", "-o", tmp_path / "i")
+    assert (code, "this index needs faiss: pip install 'logq[faiss]'" in err) == (2, True)
+
+
 def test_no_index_is_there(logq, model, tmp_path):
     code, _, err = logq("recommend", model, "--user", "u3", "--index", tmp_path / "nowhere")
     assert code == 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from logq._arguments import ArgumentError
 from logq._progress import format_bytes, format_quantity
+from logq._project import install_line
 from logq.cli.indexed_items import IndexedItems
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import write_json
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from logq.retrieval import ItemIndex
     from logq.retrieval.index_choice import IndexChoice, IndexTrial
 
-__all__ = ["check_index", "choose", "compare_kinds", "made_index"]
+__all__ = ["check_index", "choose", "compare_kinds", "libraries_missing", "made_index"]
 
 
 def made_index(items: IndexedItems, kind: str, metric: str, options: Mapping[str, int], progress: bool | None) -> Any:
@@ -135,8 +136,8 @@ def compare_kinds(
     """
     from logq.retrieval import ExactIndex, measure_index
 
-    there = [kind for kind in kinds if len(kinds) == 1 or _is_installed(kind)]
-    missing = [INDEXES[kind].library for kind in kinds if kind not in there]
+    missing = libraries_missing(kinds)
+    there = [kind for kind in kinds if INDEXES[kind].library not in missing]
     asked = items.queries(metric)
     by: Any = metric
     exact = ExactIndex(items.vectors(metric), metric=by)
@@ -162,15 +163,15 @@ def compare_kinds(
     for line in failed:
         note(line)
     if missing and not quiet:
-        extras = ",".join(dict.fromkeys(missing))
-        note(f"left out, as they are not installed: {extras} (pip install 'logq[{extras}]')")
+        note(f"left out, as they are not installed: {', '.join(missing)} ({install_line(*missing)})")
     if not quiet and sys.stdout.isatty():
         say((f"With the {asked.about}, all in one call. Nothing was saved: -o INDEX with --kind does.", "dim"))
 
 
-def _is_installed(kind: str) -> bool:
-    library = INDEXES[kind].library
-    return not library or importlib.util.find_spec(library) is not None
+def libraries_missing(kinds: Sequence[str]) -> list[str]:
+    """Return the libraries that kinds of indexes need and that are not installed; extras have the same names."""
+    needed = dict.fromkeys(INDEXES[kind].library for kind in kinds if INDEXES[kind].library)
+    return [library for library in needed if importlib.util.find_spec(library) is None]
 
 
 def _show(rows: "Sequence[IndexTrial]", k: int, last: int | None, as_json: Path | None, queries: int) -> None:

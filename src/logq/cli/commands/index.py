@@ -12,8 +12,9 @@ import typer
 from logq._arguments import ArgumentError
 from logq._files import atomic_write, is_stream
 from logq._progress import format_bytes
+from logq._project import install_line
 from logq.cli.command_options import JsonOutput, Quiet, one_of
-from logq.cli.index_reports import check_index, choose, compare_kinds, made_index
+from logq.cli.index_reports import check_index, choose, compare_kinds, libraries_missing, made_index
 from logq.cli.indexed_items import IndexedItems, open_indexed
 from logq.cli.input_output import READS, WRITES, WRITES_FOLDER
 from logq.cli.shard_files import index_of_shards
@@ -216,6 +217,8 @@ def _check_options(
         raise BadInputError("--option: expected --kind with it, whose setting it is")
     if recall is not None and not 0 < recall <= 1:
         raise BadInputError(f"--recall: expected a share in (0, 1], got {recall:g}")
+    for library in [] if kind is None else libraries_missing([kind]):
+        raise ModuleNotFoundError(f"this index needs {library}: {install_line(library)}", name=library)
     if output is not None and (there := find_contents(output)) is not None and there.family != "index":
         raise BadInputError(
             f"--output: {output} holds {there.name}, and an index has a folder of its own; take another one"
