@@ -9,7 +9,7 @@ from logq.cli import main
 from logq.cli.commands import demo_items, demo_words, train_recommender
 from logq.logs.call_graph import CallGraph
 
-EXTRAS = ("polars", "faiss", "usearch", "sklearn", "matplotlib", "scipy", "duckdb", "zstandard")
+EXTRAS = ("polars", "faiss", "usearch", "sklearn", "matplotlib", "scipy", "duckdb", "zstandard", "openTSNE", "fastapi")
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_after_word2vec(logq, tmp_path, plain_install, word):
     corpus.write_text(f"{word} {word} word\n" * 40)
     _, out, _ = logq("train", "word2vec", corpus, "-o", folder_of(tmp_path), "--dim", 4, "--sample", 0)
     plain_install()
-    assert run(steps(out)) == ["logq", "logq", "python"]
+    assert run(steps(out)) == ["logq", "logq", "logq", "python"]
+    assert (folder_of(tmp_path) / "explore.html").exists()
 
 
 @pytest.mark.parametrize("model", ["ngram", "gru"])
@@ -74,7 +75,13 @@ def test_after_a_recommender(logq, ratings, tmp_path, plain_install, monkeypatch
     found = steps(out)
     assert "index" not in out, "among twenty items exact search is the fastest"
     plain_install()
-    assert len(run(found)) == (4 if held_out == "last" else 3)
+    assert len(run(found)) == (5 if held_out == "last" else 4)
+    assert (folder_of(tmp_path) / "explore.html").exists()
+
+
+def test_a_page_is_suggested_of_what_has_one(logq, ratings, tmp_path):
+    _, out, _ = logq("train", "popularity", ratings, "-o", folder_of(tmp_path))
+    assert not [step for step in steps(out) if "explore" in step]
 
 
 @pytest.mark.parametrize("installed", [False, True])

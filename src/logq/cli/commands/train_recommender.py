@@ -25,7 +25,16 @@ from logq.cli.recommender_guides import GUIDES, Guide
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
-from logq.cli.terminal.report import in_python, install_steps, plural, positional, python_command, say, say_next
+from logq.cli.terminal.report import (
+    explore_step,
+    in_python,
+    install_steps,
+    plural,
+    positional,
+    python_command,
+    say,
+    say_next,
+)
 from logq.cli.text_reading import check_input_file
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
 from logq.folders.recommender_folders import save_log
@@ -239,7 +248,8 @@ def _train(
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     _say_validation(model, split, held_out)
     searches = model.has_vectors and log.num_items >= _MANY_ITEMS
-    _say_next(training.folder, log, titles, held_out, histories=histories, searches=searches)
+    explores = entry.command != "popularity"  # which compares no items
+    _say_next(training.folder, log, titles, held_out, histories=histories, explores=explores, searches=searches)
 
 
 def _write_shards(model: Any, folder: Path | None) -> None:
@@ -347,9 +357,10 @@ def _say_next(
     held_out: Validation,
     *,
     histories: bool,
+    explores: bool,
     searches: bool,
 ) -> None:
-    """Suggest the next commands, with a user and an item that the model knows; `searches`: an index among them."""
+    """Suggest the next commands, with a user and an item that the model knows; a page, an index if wanted."""
     place = shlex.quote(str(folder))
     user, item = shlex.quote(str(log.user_ids.keys[0])), positional(str(log.item_ids.keys[0]))
     first = log.item_ids.keys[0].item()
@@ -359,6 +370,7 @@ def _say_next(
     steps = [
         (f"logq recommend {place} {asked} -k 10", "what a user may want next"),
         (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
+        *([explore_step(folder)] if explores else []),
     ]
     if searches:
         steps += install_steps("faiss", "faiss", "for the next command")

@@ -18,7 +18,7 @@ from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
-from logq.cli.terminal.report import plural, say, say_next, vector_steps
+from logq.cli.terminal.report import explore_step, plural, say, say_next, vector_steps
 from logq.cli.text_reading import Encoding, Source, check_input_file, check_text_files
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
 from logq.folders.folder_contents import MODEL_FILE, check_folder
@@ -214,6 +214,7 @@ def word2vec(
         words = model.vocabulary.index_to_key
         steps = vector_steps(output, next((word for word in words if len(word) > 3), words[0]))
         steps.insert(1, (f"logq map {shlex.quote(str(output))} -o {shlex.quote(str(output / 'map.html'))}", "a map"))
+        steps.insert(2, explore_step(output))
         say_next(steps)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from logq.cli.terminal.console import Console, Text
 
 __all__ = [
+    "explore_step",
     "in_python",
     "install_steps",
     "plural",
@@ -102,6 +103,17 @@ def vector_steps(folder: Path, word: str) -> list[tuple[str, str]]:
         (f"logq neighbors {shlex.quote(str(folder))} {positional(word)}", "the words nearest to one"),
         (python_command(f"import logq; print(logq.KeyedVectors.load({place}).most_similar({known}))"), ""),
     ]
+
+
+def explore_step(folder: Path) -> tuple[str, str]:
+    """Return the command that makes a page to explore a model; without --export it wants the extra `serve`.
+
+    Example:
+        >>> explore_step(Path("my model"))[0]
+        "logq explore 'my model' --export 'my model/explore.html'"
+    """
+    place, page = shlex.quote(str(folder)), shlex.quote(str(folder / "explore.html"))
+    return f"logq explore {place} --export {page}", "a page to look around in; without --export it asks the model"
 
 
 def plural(count: int, noun: str) -> str:
