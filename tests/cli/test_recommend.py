@@ -256,7 +256,7 @@ def test_a_model_without_its_log_has_nobody_to_recommend_to(logq, ratings, tmp_p
     code, _, err = logq("recommend", tmp_path / "m", "--all", "-o", tmp_path / "all.parquet")
     assert code == 2
     assert "what users did, as the model was saved without its users" in err
-    assert "(--no-histories)" in err
+    assert "(--no-users)" in err
 
 
 def test_diversity_and_what_is_left_out(logq, model):

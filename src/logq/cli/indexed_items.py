@@ -94,7 +94,7 @@ class _RecommenderItems(IndexedItems):
         model = self._found.model
         asked = np.flatnonzero(np.diff(model.known.offsets))
         if not len(asked):
-            missing = "users whose histories ask; the model was saved without (--no-histories)"
+            missing = "users whose histories ask; the model was saved without (--no-users)"
             raise BadInputError(f"--check: expected {missing}")
         users = model.user_ids[asked[:: max(1, -(-len(asked) // _MOST_QUERIES))]]
         return ModelQueries(model.query_vectors(users), None, f"queries of {len(users):,} users")

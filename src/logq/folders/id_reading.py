@@ -46,7 +46,7 @@ class UnknownIdError(ValueError):
 
     def __str__(self) -> str:
         if not self.num_known:
-            return f"the model was saved without its {self.what}s (--no-histories); --history asks for a new one"
+            return f"the model was saved without its {self.what}s (--no-users); --history asks for a new one"
         return f"{self.word!r} is not among the {self.num_known:,} {self.what}s of the log; {self.some}"
 
 

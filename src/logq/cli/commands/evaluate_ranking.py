@@ -255,7 +255,7 @@ class _Test:
         self.split = found.split
         if self.split is None and found.log is None:
             hint = "give a LOG of later events, or --leave-one-out with it"
-            raise BadInputError(f"the model was saved without the log of its training (--no-histories); {hint}")
+            raise BadInputError(f"the model was saved without the log of its training (--no-users); {hint}")
         if self.split is None:
             raise BadInputError(
                 "nothing was held out in training (--validation none), so the log of the training cannot test it; "

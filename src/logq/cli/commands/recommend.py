@@ -164,7 +164,7 @@ def _write_all(found: RecommenderFolder, path: Path, options: Mapping[str, Any],
     except ArgumentError as error:
         if error.name != "log":
             raise
-        hint = "" if found.log is not None else " (--no-histories)"
+        hint = "" if found.log is not None else " (--no-users)"
         raise BadInputError(error.message("the log") + hint) from error
     left = f"; {done.without:,} users got none" if done.without else ""
     say(f"{done.recommendations:,} recommendations for {done.users:,} users are in {path}{left}.")
