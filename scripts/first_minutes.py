@@ -1,10 +1,11 @@
 """The first minutes of a new user: install a wheel into an empty environment, and follow every hint that is printed.
 
-    python scripts/first_minutes.py dist/logq-0.1.0-cp311-cp311-linux_x86_64.whl
+    python scripts/first_minutes.py dist/logq-0.2.0-cp311-cp311-linux_x86_64.whl
 
 Times are those of the clock, from `pip install` on. A hint is a line under "Next steps", and what an error says to
-install; each is run as it is printed, and so is what that prints. The exit code is 1 if one of them fails. Needs
-nothing but Python; pip is to find torch and the rest, by an index or what its own configuration says (PIP_CONSTRAINT).
+install; each is run as it is printed, and so is what that prints, up to 80 commands. The exit code is 1 if one of them
+fails, or was not reached; a training of minutes is ended, and named at the end. Needs nothing but Python; pip is to
+find torch and the rest, by an index or what its own configuration says (PIP_CONSTRAINT).
 """
 
 import argparse
@@ -49,7 +50,9 @@ SERVERS = ("logq serve",)
 """What runs until it is ended."""
 
 AT_MOST, LONGEST = 80, 180
-"""Commands, and seconds of one: a training of minutes is ended then, and counts as running."""
+"""Commands, and seconds of one: a training of minutes is ended then."""
+
+ENDED = f"ended after {LONGEST} s, as by Ctrl-C"
 
 
 def main() -> int:
@@ -79,7 +82,7 @@ def follow(home: Path, wheel: Path, *, is_installed: bool) -> int:
     (work / "pairs.tsv").write_text("file\tpath\t8\nthread\tprocess\t7\nsocket\tstring\t2\n")
     surroundings = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     surroundings |= {"PATH": f"{home / 'env' / 'bin'}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
-    waiting, seen, failed = list(STARTS), set[str](), list[str]()
+    waiting, seen, failed, ended = list(STARTS), set[str](), list[str](), list[str]()
     while waiting and len(seen) < AT_MOST:
         command = waiting.pop(0)
         if command in seen:
@@ -91,6 +94,8 @@ def follow(home: Path, wheel: Path, *, is_installed: bool) -> int:
         if command in ("logq demo", "logq demo items"):
             what = "first neighbors" if command == "logq demo" else "first recommendations"
             print(f"{time.monotonic() - began:6.1f} s  from pip install to {what}")
+        if done.stdout == ENDED:
+            ended.append(command)
         hints = found_hints(done.stdout + done.stderr)
         if done.returncode:
             print("          " + "\n          ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-6:]))
@@ -105,8 +110,11 @@ def follow(home: Path, wheel: Path, *, is_installed: bool) -> int:
                 failed.append(command)
         else:
             waiting += [hint for hint in hints if hint not in seen and not hint.startswith("pip install")]
-    print(f"{len(seen)} commands, {len(failed)} failed" + "".join(f"\n  {command}" for command in failed))
-    return bool(failed)
+    left = [command for command in dict.fromkeys(waiting) if command not in seen]
+    print(f"{len(seen)} commands")
+    for what, commands in (("failed", failed), (ENDED, ended), ("not reached", left)):
+        print(f"{len(commands)} {what}" + "".join(f"\n  {command}" for command in commands))
+    return bool(failed or left)
 
 
 def run(command: str, folder: Path, surroundings: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -120,7 +128,7 @@ def run(command: str, folder: Path, surroundings: dict[str, str]) -> "subprocess
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGINT)
                 process.communicate()
-                return subprocess.CompletedProcess(command, 0, f"ended after {LONGEST} s, as by Ctrl-C", "")
+                return subprocess.CompletedProcess(command, 0, ENDED, "")
     with subprocess.Popen(
         f"exec {command}",
         shell=True,
