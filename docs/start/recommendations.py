@@ -94,6 +94,8 @@ logq.load("model").recommend(histories=["open"], k=3).items
 # %% [markdown]
 # ## The same in a shell
 #
+# A log in a file is read by polars: `pip install 'logq[logs]'`.
+#
 #     logq demo items
 #     logq train youtube-dnn logq-demo-items/calls.csv --user function --item calls --min-item 5 -o model
 #     logq evaluate ranking model

@@ -55,6 +55,8 @@ def test_files_of_every_evaluation_are_read(logq, model, vectors, corpus, tmp_pa
 def test_mistakes_are_one_line(logq, vectors, tmp_path):
     code, _, err = logq("push", vectors, "words", "-q")
     assert (code, err) == (2, "Error: USER/NAME: expected user/name, got 'words'\n")
+    code, _, err = logq("push", vectors, "me/words", "--users")
+    assert (code, err) == (2, "Error: --users: expected none with KeyedVectors, which knows no users\n")
     (tmp_path / "list.json").write_text("[]")
     code, _, err = logq("push", vectors, "me/words", "--scores", tmp_path / "list.json")
     assert (code, err.partition(", got")[0]) == (

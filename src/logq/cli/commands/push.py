@@ -89,6 +89,8 @@ def push(
 
     name = repository_name(repo_id)
     found, titles = open_model(model)
+    if users and not found.saved_for_others:
+        raise BadInputError(f"--users: expected none with {type(found).__name__}, which knows no users")
     card = Card(
         scores=_scores(scores or [], type(found).__name__),
         about="" if about is None else about.read_text(encoding="utf-8"),
