@@ -259,6 +259,8 @@ def test_what_cannot_be_written_is_named(filled, change, error, message):
             TypeError,
             r"where: expected values for city in, got None; rows without a value are found by",
         ),
+        (("price", "<", 10**400), ValueError, r"where: expected a finite number for price <, got 1000"),
+        (("price", "not in", [1.0, float("nan")]), TypeError, r"where: expected values for price not in, got None"),
         (("price", "<", None), TypeError, r"where: expected a value for price <, got None"),
         ((["city"], "=", "Rome"), ValueError, r"where: expected one of the columns id, city.*got \['city'\]"),
     ],
@@ -513,3 +515,132 @@ def test_a_file_that_is_not_a_database_is_not_taken_for_one(tmp_path):
         store.write([1], [[1.0, 0.0]])
     with DuckDBItems(tmp_path / "items.db") as store:
         assert len(store) == 1
+
+
+TEXTS = [
+    "",
+    " ",
+    'a"b',
+    "a'b",
+    "a\\b",
+    "\\'",
+    '\\"',
+    "a\nb",
+    "\r\n\t",
+    "\x01\x08\x0c\x1f\x7f",
+    "\u2028é😀",
+    "{x} %s ? $1",
+    "`",
+    "null",
+]
+
+
+def test_any_text_is_found_as_it_is(opened):
+    store = opened(2, {"text": "text"})
+    store.write(range(len(TEXTS)), np.ones((len(TEXTS), 2)), {"text": TEXTS})
+    assert store.read().columns["text"] == TEXTS
+    for number, text in enumerate(TEXTS):
+        others = [other for other in range(len(TEXTS)) if other != number]
+        for operation, value, ids in (
+            ("=", text, [number]),
+            ("in", [text], [number]),
+            ("!=", text, others),
+            ("not in", [text], others),
+        ):
+            assert store.read([("text", operation, value)]).ids.tolist() == ids, (text, operation)
+
+
+def test_values_are_kept_where_nearly_all_are_missing(opened):
+    count = 5000
+    columns = {name: [None] * count for name in ("text", "whole", "number", "flag")}
+    columns["text"][7], columns["text"][-1] = "hello", "5"
+    columns["whole"][11:14] = [2**62 + 1, -(2**63), 2**63 - 1]
+    columns["number"][77:80] = [1e300, 5e-324, -2.5]
+    columns["flag"][5] = True
+    store = opened(2, {"text": "text", "whole": "int", "number": "float", "flag": "bool"})
+    store.write(range(count), np.ones((count, 2)), columns)
+    assert store.read().columns == columns
+    for name, value, ids in (
+        ("whole", 2**62 + 1, [11]),
+        ("whole", -(2**63), [12]),
+        ("number", 1e300, [77]),
+        ("number", 5e-324, [78]),
+        ("flag", True, [5]),
+    ):
+        assert store.read([(name, "=", value)]).ids.tolist() == ids, (name, value)
+        assert store.read([(name, "in", [value])]).ids.tolist() == ids, (name, value)
+
+
+def test_small_products_have_an_order_too(opened):
+    store, small = opened(D), np.float32(2.0**-14)
+    store.write(IDS, small * VECTORS, {})
+    found, exact = store.search(small * QUERIES, 7), ExactIndex(VECTORS, IDS).search(QUERIES, 7)
+    assert found.ids.tolist() == exact.ids.tolist()
+    np.testing.assert_allclose(found.scores * 2.0**28, exact.scores, rtol=1e-4)
+
+
+def test_nothing_is_excluded_or_removed_by_ids_that_no_item_has(opened):
+    store = opened(2)
+    store.write([5], [[1.0, 2.0]], {})
+    assert store.remove([-1]) == 0
+    for where, ids in (
+        ([("id", "in", [-1, 5])], [5]),
+        ([("id", "=", -1)], []),
+        ([("id", "!=", -1)], [5]),
+        ([("id", "not in", [-1])], [5]),
+    ):
+        assert store.read(where).ids.tolist() == ids
+    assert store.search([[1.0, 0.0]], 3, exclude=([-1, -1], [0, 2])).ids.tolist() == [[5, -1, -1]]
+
+
+def test_a_server_of_qdrant_is_told_no_negative_ids():
+    """Its ids are unsigned, and it refuses requests with others; memory takes them."""
+    pytest.importorskip("qdrant_client")
+    with QdrantItems(":memory:", 2) as store:
+        for where in ([("id", "in", [-1, 5])], [("id", "not in", [-1, 5])], [("id", "=", -1)]):
+            assert "-1" not in store._filter(where).model_dump_json()
+
+
+def test_a_vector_whose_length_is_too_small_for_float32_has_no_direction(opened):
+    store = opened(2, metric="cosine")
+    with pytest.raises(ValueError, match=r"vectors: expected vectors other than zero, for cosine, got zero in row 1"):
+        store.write([1, 2], [[1.0, 1.0], [1e-30, 0.0]])
+    with pytest.raises(ValueError, match=r"queries: expected vectors other than zero, for cosine, got zero in row 0"):
+        store.search([[1e-30, 0.0]])
+
+
+@pytest.mark.parametrize(("database", "name"), [("milvus", "Like"), ("milvus", "true"), ("lancedb", "_distance")])
+def test_names_that_a_database_reserves_are_refused(tmp_path, database, name):
+    pytest.importorskip(MODULES[database])
+    with pytest.raises(ValueError, match=rf"columns: expected names other than .*, which .* reserves, got {name!r}"):
+        open_items(f"{database}:{tmp_path / 'items.db'}", 2, {name: "bool"})
+
+
+def test_columns_may_be_tensors(opened):
+    store = opened(2, {"stars": "int", "open": "bool"})
+    store.write([1, 2], np.ones((2, 2)), {"stars": torch.tensor([4, 5]), "open": torch.tensor([True, False])})
+    assert store.read().columns == {"stars": [4, 5], "open": [True, False]}
+
+
+def test_a_collection_of_milvus_by_another_metric_is_refused(tmp_path):
+    pytest.importorskip("milvus_lite")
+    import pymilvus
+
+    place = str(tmp_path / "items.db")
+    client = pymilvus.MilvusClient(place)
+    client.create_collection("items", dimension=2, metric_type="L2", auto_id=False, enable_dynamic_field=False)
+    client.close()
+    with pytest.raises(ValueError, match=r"table: expected .* compared by IP or COSINE, got 'items', compared by L2"):
+        MilvusItems(place)
+
+
+def test_large_integers_are_compared_exactly_or_not_at_all(opened):
+    store = opened(2, {"number": "int"})
+    values = [-(2**63), -(2**63) + 1, 2**62, 2**62 + 1, 2**62 + 2]
+    store.write(range(5), np.ones((5, 2)), {"number": values})
+    for where, ids in ([("number", ">", 2**62 + 1)], [4]), ([("number", "<", -(2**63) + 1)], [0]):
+        if isinstance(store, QdrantItems):
+            with pytest.raises(ValueError, match=r"where: expected an integer between -2\*\*53 and 2\*\*53 for number"):
+                store.read(where)
+        else:
+            assert store.read(where).ids.tolist() == ids

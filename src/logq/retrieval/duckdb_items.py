@@ -96,8 +96,9 @@ class DuckDBItems(ItemStore):
                 # No primary key: DuckDB would not write an id again in the transaction that deleted it.
                 parts = ["id BIGINT NOT NULL", f"vector FLOAT[{self.dim}] NOT NULL"]
                 parts += [f'"{name}" {_SQL[kind]}' for name, kind in self.columns.items()]
-                self._connection.execute(f"CREATE TABLE {self._table} ({', '.join(parts)})")
-                self._connection.execute(f"COMMENT ON TABLE {self._table} IS {metric_comment(self.metric)}")
+                with self._transaction():
+                    self._connection.execute(f"CREATE TABLE {self._table} ({', '.join(parts)})")
+                    self._connection.execute(f"COMMENT ON TABLE {self._table} IS {metric_comment(self.metric)}")
         except BaseException:
             self.close()
             raise

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -10,7 +11,16 @@ import numpy as np
 from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.text.words import has_utf8_form
 
-__all__ = ["LISTS", "ORDER", "Condition", "check_columns", "check_conditions", "check_name", "check_values"]
+__all__ = [
+    "LISTS",
+    "ORDER",
+    "Condition",
+    "check_columns",
+    "check_conditions",
+    "check_name",
+    "check_reserved",
+    "check_values",
+]
 
 Condition: TypeAlias = tuple[str, str, Any]
 
@@ -63,6 +73,20 @@ def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
     return dict(columns)
 
 
+def check_reserved(columns: Mapping[str, str], words: Sequence[str], database: str) -> None:
+    """Check that no column of a new table has a name that its database keeps for itself.
+
+    Raises:
+        ArgumentError: one has.
+
+    Example:
+        >>> check_reserved({"price": "float"}, ("in", "like"), "Milvus")
+    """
+    taken = next((name for name in columns if name.lower() in words), None)
+    if taken is not None:
+        raise ArgumentError("columns", f"names other than {', '.join(words)}, which {database} reserves", taken)
+
+
 def check_values(column: str, values: Sequence[Any], kind: str, count: int) -> list[Any]:
     """Return the values of a column as values of Python; NaN is None.
 
@@ -74,7 +98,7 @@ def check_values(column: str, values: Sequence[Any], kind: str, count: int) -> l
         >>> check_values("price", [1, None, float("nan")], "float", 3)
         [1.0, None, None]
     """
-    plain = cast("list[Any]", values.tolist() if isinstance(values, np.ndarray) else list(values))
+    plain = cast("list[Any]", list(_listed(values)))
     if len(plain) != count:
         raise ArgumentError("columns", f"{count} values of {column}", len(plain))
     return [_value("columns", f"in {column}, row {row}", value, kind) for row, value in enumerate(plain)]
@@ -103,14 +127,14 @@ def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> 
             raise ArgumentError("where", f"one of the columns {', '.join(known)}", column)
         place, kind = f"for {column} {operator}", known[column]
         if operator in LISTS:
-            given: Any = value.tolist() if hasattr(value, "tolist") else value  # arrays and tensors
+            given: Any = _listed(value)
             if isinstance(given, str) or not isinstance(given, Sequence | set | frozenset):
                 raise ArgumentTypeError("where", f"several values {place}", value)
-            plain = cast("list[Any]", list(given))
+            plain = [_value("where", place, one, kind) for one in cast("list[Any]", list(given))]
             if None in plain:
                 hint = f"rows without a value are found by ({column!r}, '=', None)"
                 raise ArgumentTypeError("where", f"values {place}", None, hint)
-            checked.append((column, operator, [_value("where", place, one, kind) for one in plain]))
+            checked.append((column, operator, plain))
         elif operator in _OPERATORS:
             plain = _value("where", place, value, kind)
             if operator in ORDER and kind not in ("int", "float"):
@@ -123,6 +147,10 @@ def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> 
     return checked
 
 
+def _listed(values: Any) -> Any:
+    return values.tolist() if hasattr(values, "tolist") else values  # arrays and tensors
+
+
 def _value(argument: str, place: str, value: Any, kind: str) -> Any:
     """Return a value as one of Python, of this type."""
     if isinstance(value, np.generic):
@@ -133,7 +161,7 @@ def _value(argument: str, place: str, value: Any, kind: str) -> Any:
     is_bool, is_float, is_text = (isinstance(value, one) for one in (bool, float, str))
     if not {"int": number, "float": number or is_float, "text": is_text, "bool": is_bool}[kind]:
         raise ArgumentTypeError(argument, f"a value of type {kind} {place}", value)
-    if kind == "float" and not math.isfinite(value):
+    if kind == "float" and not abs(value) <= sys.float_info.max:  # nor an integer that is no float
         raise ArgumentError(argument, f"a finite number {place}", value)
     if kind == "int" and not -_INT64 <= value < _INT64:
         raise ArgumentError(argument, f"an integer of 64 bits {place}", value)

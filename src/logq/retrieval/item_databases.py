@@ -89,7 +89,7 @@ def find_database(address: object) -> tuple[DatabaseEntry, str]:
     if entry is None or not colon:
         raise ArgumentError("address", f"one of {known}", address)
     if not place:
-        raise ArgumentError("address", entry.address, address)
+        raise ArgumentError("address", entry.address or _POSTGRES.address, address)
     return entry, address if entry.whole else place
 
 

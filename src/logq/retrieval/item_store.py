@@ -240,7 +240,7 @@ class ItemStore(ABC):
         ids = torch.full((len(asked), k), -1, dtype=torch.int64, device="cpu")
         for row, vectors in enumerate(asked):
             part = slice(0) if exclusion is None else slice(*exclusion.offsets[row : row + 2].tolist())
-            excluded = [] if exclusion is None else exclusion.ids[part].tolist()
+            excluded = [] if exclusion is None else removed_ids(exclusion.ids[part])
             answer = self._search(vectors.astype(np.float32), k, where, excluded)
             if answer:
                 found, values = zip(*answer, strict=True)
@@ -254,7 +254,7 @@ class ItemStore(ABC):
         return make_index(kind, items.vectors, items.ids, metric=self.metric, **options)
 
     def _check_directions(self, name: str, vectors: NDArray[np.float32]) -> None:
-        zero = ~vectors.any(axis=-1)
+        zero = ~np.square(vectors).any(axis=-1)  # as databases compute it: a length may be too small for float32
         if self.metric == "cosine" and zero.any():
             row = int(np.argwhere(zero)[0][0])
             raise ArgumentError(name, "vectors other than zero, for cosine", Verbatim(f"zero in row {row}"))
@@ -309,5 +309,5 @@ def missing_library(package: str, extra: str, module: str) -> ModuleNotFoundErro
 
 
 def removed_ids(ids: Ids) -> list[int]:
-    """Return the ids to remove, each once."""
-    return sorted(set(check_ids("ids", ids).tolist()))
+    """Return the ids to remove, each once, without those that no item has."""
+    return sorted({number for number in check_ids("ids", ids).tolist() if number >= 0})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
 from logq.retrieval.index_checks import Metric, check_choice
-from logq.retrieval.item_conditions import Condition, check_conditions, check_name
+from logq.retrieval.item_conditions import Condition, check_conditions, check_name, check_reserved
 from logq.retrieval.item_index import Ids
 from logq.retrieval.item_store import (
     Answer,
@@ -33,7 +33,16 @@ _DISTANCE: Final = {"inner_product": "dot", "cosine": "cosine"}
 _METRICS: Final[tuple[Metric, ...]] = ("inner_product", "cosine")
 _INDEXES: Final = {"hnsw": "HnswFlat", "ivf": "IvfFlat", "pq": "IvfPq"}
 _ABOUT: Final = b"logq"  # the key of the metadata that tells the metric
-_SQL: Final = Dialect("`{}`".format, lambda text: "'" + text.replace("'", "''") + "'", "=", "()", "false")
+_WORDS: Final = ("_distance", "_relevance_score", "_rowaddr", "_rowid", "_rowoffset", "_score")
+_LENGTH: Final = 40  # bits
+_SQL: Final = Dialect(
+    "`{}`".format,
+    lambda text: "'" + text.replace("'", "''") + "'",
+    "=",
+    "()",
+    "false",
+    f"({1 - 2**63} - 1)",
+)
 
 
 class LanceDBItems(ItemStore):
@@ -86,6 +95,7 @@ class LanceDBItems(ItemStore):
         self._database: Any = lancedb.connect(os.fspath(place), storage_options=storage_options)
         self._table: Any = None
         if self._describe(place, self._found(), dim, columns, metric):
+            check_reserved(self.columns, _WORDS, "LanceDB")
             self._table = self._database.create_table(self._name, schema=self._schema())
 
     def __len__(self) -> int:
@@ -205,9 +215,18 @@ class LanceDBItems(ItemStore):
         chosen = literal_clause([*where, *([("id", "not in", excluded)] if excluded else [])], _SQL)
         parts: list[Answer] = []
         for query in queries:
-            asked = self._table.search(query, vector_column_name="vector").distance_type(_DISTANCE[self.metric])
+            factor = 1.0 if self.metric == "cosine" else _factor(query)
+            asked = self._table.search(query * np.float32(factor), vector_column_name="vector")
+            asked = asked.distance_type(_DISTANCE[self.metric])
             asked = asked.select(["id", "_distance"]).limit(k)
             found = (asked.where(chosen, prefilter=True) if chosen else asked).to_arrow()
-            scores = 1 - found["_distance"].to_numpy()  # LanceDB's distances are 1 - the product, or 1 - the cosine
+            # LanceDB's distances are 1 - the product, or 1 - the cosine.
+            scores = (1 - found["_distance"].to_numpy().astype(np.float64)) / factor
             parts.append(list(zip(found["id"].to_pylist(), scores.tolist(), strict=True)))
         return best_answers(parts, k)
+
+
+def _factor(query: NDArray[np.float32]) -> float:
+    """Return a power of 2 that makes a query so long that a product with it keeps its digits in 1 - product."""
+    length = float(np.linalg.norm(query.astype(np.float64)))
+    return 1.0 if length == 0 else 2.0 ** max(0, _LENGTH - int(np.frexp(length)[1]))

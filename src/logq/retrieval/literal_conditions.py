@@ -7,6 +7,8 @@ from logq.retrieval.item_conditions import LISTS, Condition
 
 __all__ = ["Dialect", "literal_clause"]
 
+_LEAST = -(2**63)
+
 
 class Dialect(NamedTuple):
     """How a database writes conditions.
@@ -17,6 +19,7 @@ class Dialect(NamedTuple):
         equal: the operator of equality.
         brackets: around the values of a list.
         nothing: a condition that no row meets.
+        least: the integer -2**63; parsers that read the digits after the minus first find them too large.
 
     Example:
         >>> Dialect("`{}`".format, repr, "=", "()", "FALSE").column("city")
@@ -28,6 +31,7 @@ class Dialect(NamedTuple):
     equal: str
     brackets: str
     nothing: str
+    least: str = str(_LEAST)
 
 
 def literal_clause(where: Sequence[Condition], dialect: Dialect) -> str:
@@ -62,4 +66,6 @@ def _parts(condition: Condition, dialect: Dialect) -> list[str]:
 def _literal(value: Any, dialect: Dialect) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if value == _LEAST and isinstance(value, int):
+        return dialect.least
     return dialect.text(value) if isinstance(value, str) else repr(value)

@@ -1,7 +1,6 @@
 """`MilvusItems`: items with vectors and columns in Milvus, a server, or a file by Milvus Lite."""
 
 import contextlib
-import json
 import os
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -9,9 +8,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.retrieval.index_checks import Metric, check_choice
-from logq.retrieval.item_conditions import Condition, check_conditions, check_name
+from logq.retrieval.item_conditions import Condition, check_conditions, check_name, check_reserved
 from logq.retrieval.item_index import Ids
 from logq.retrieval.item_store import (
     Answer,
@@ -35,7 +34,9 @@ _LONGEST: Final = 65_535  # bytes of a text
 _PAGE = 1 << 12  # items read at a time
 _EFFORT: Final = {"HNSW": "ef", "IVF_FLAT": "nprobe"}  # of the kinds of `create_index`
 _LEAST, _LISTS, _MOST = 16, 16, 1 << 15  # candidates for each item to return, lists to search, and the most of both
-_FILTER: Final = Dialect(str, lambda text: json.dumps(text, ensure_ascii=False), "==", "[]", "id < 0")
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
+_FILTER: Final = Dialect(str, lambda text: f'"{text.translate(_ESCAPES)}"', "==", "[]", "id < 0")
+_WORDS: Final = ("and", "exists", "false", "in", "interval", "is", "iso", "like", "not", "null", "or", "true")
 
 
 class MilvusItems(ItemStore):
@@ -171,6 +172,7 @@ class MilvusItems(ItemStore):
         return params
 
     def _create(self) -> None:
+        check_reserved(self.columns, _WORDS, "Milvus")
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("id", self._types.INT64, is_primary=True)
         schema.add_field("vector", self._types.FLOAT_VECTOR, dim=self.dim)
@@ -190,8 +192,12 @@ class MilvusItems(ItemStore):
             expected = "the name of a collection with fields id INT64 and vector FLOAT_VECTOR"
             raise ArgumentError("table", expected, self._name)
         about = self._client.describe_index(self._name, "vector") or {}
-        metric = _METRICS.get(str(about.get("metric_type")))
-        return FoundTable(int(fields["vector"]["params"]["dim"]), column_kinds(self._name, types, _TYPES), metric)
+        compared = str(about.get("metric_type") or "")
+        if compared and compared not in _METRICS:
+            expected = "the name of a collection compared by IP or COSINE"
+            raise ArgumentError("table", expected, Verbatim(f"{self._name!r}, compared by {compared}"))
+        kinds = column_kinds(self._name, types, _TYPES)
+        return FoundTable(int(fields["vector"]["params"]["dim"]), kinds, _METRICS.get(compared))
 
     def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
         values = zip(*columns.values(), strict=True) if columns else [()] * len(ids)
@@ -204,9 +210,7 @@ class MilvusItems(ItemStore):
     @contextlib.contextmanager
     def _transaction(self) -> Generator[None]:
         yield
-        if (
-            not self._remote
-        ):  # servers do so themselves; Milvus Lite searches what it has not sealed twenty times slower
+        if not self._remote:  # servers do so themselves; Milvus Lite searches unsealed items twenty times slower
             self._client.flush(self._name)
 
     def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:

@@ -29,6 +29,7 @@ _METRICS: Final[dict[str, Metric]] = {"Dot": "inner_product", "Cosine": "cosine"
 _SCHEMA: Final = {"int": "integer", "float": "float", "text": "keyword", "bool": "bool"}
 _RANGES: Final = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 _ABOUT: Final = "logq"  # under which metadata of a collection tells the types of its columns
+_EXACT: Final = 1 << 53  # from which on floats skip integers
 _PAGE = 1 << 12  # items read at a time
 
 
@@ -205,6 +206,9 @@ class QdrantItems(ItemStore):
             if value is None:
                 (must if operator == "=" else must_not).append(self._is_missing(name))
             elif operator in ORDER:
+                if isinstance(value, int) and abs(value) >= _EXACT:
+                    expected = f"an integer between -2**53 and 2**53 for {name} {operator}"
+                    raise ArgumentError("where", expected, value, "Qdrant compares by order as floats do")
                 must.append(models.FieldCondition(key=name, range=models.Range(**{_RANGES[operator]: value})))
             else:
                 values = [value] if operator in ("=", "!=") else value
@@ -220,7 +224,7 @@ class QdrantItems(ItemStore):
     def _is_one_of(self, name: str, values: list[Any]) -> Any:
         models = self._models
         if name == "id":
-            return models.HasIdCondition(has_id=values)
+            return models.HasIdCondition(has_id=[value for value in values if value >= 0])  # a server knows no others
         kind = self.columns[name]
         if not values:
             return models.HasIdCondition(has_id=[])
