@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from logq import EASE, Interactions, ItemKNN, KeyedVectors, NGram, Popularity
+from logq.evaluation.map_layout import unit
 from logq.explorer import write_explorer
+from logq.explorer.explorer_page import names_of, source_of
 from logq.folders.recommender_folders import RecommenderFolder
 from recommender_cases import BASELINES, NEURAL, SKIP_GRAM, make, planted_split
 
@@ -130,6 +132,27 @@ def test_names_are_only_names_and_nothing_is_loaded(page):
     assert "default-src 'none'" in text
     assert "connect-src" not in text
     assert not re.search(r"https?://|@import|url\(", text)
+
+
+@pytest.mark.parametrize("make_model", [ItemKNN, EASE])
+def test_items_that_are_alike_have_vectors_that_are_alike(make_model):
+    """Each item has one partner; the matrix of such similarities has as many negative eigenvalues as positive ones."""
+    pairs = [("tea", "cup"), ("saw", "nail"), ("ink", "pen"), ("bow", "tie")]
+    source = source_of(make_model().fit(Interactions.from_sessions([pair for pair in pairs for _ in range(3)])))
+    ids = source.ids(8)
+    rows = unit(source.vectors(ids, False))
+    partners = [[one == other or (one, other) in pairs or (other, one) in pairs for other in ids] for one in ids]
+    assert rows @ rows.T == pytest.approx(np.array(partners, dtype=float), abs=1e-6)
+
+
+def test_a_page_has_the_name_of_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "films").mkdir()
+    monkeypatch.chdir(tmp_path / "films")
+    assert names_of(".", "..") == ["films", tmp_path.name]
+
+
+def test_a_title_that_is_no_text_is_shown_as_far_as_it_is(page):
+    assert "<title>film?s</title>" in page(words(), title="film\udcffs")[1]
 
 
 def test_the_same_seed_gives_the_same_page(page):

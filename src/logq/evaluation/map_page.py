@@ -137,7 +137,7 @@ def page_of(
         data=_json_for_html(data),
         program="\n".join(part.rstrip() for part in parts),
     )
-    return page.encode("utf-8")
+    return page.encode("utf-8", "replace")  # a title may be a name of a file that is no text
 
 
 def _asset(name: str) -> str:

@@ -83,7 +83,10 @@ def names_of(model: Any, beside: Any = None) -> list[str]:
     """
     models = [model, *([] if beside is None else [beside])]
     places = [Path(one) if isinstance(one, str | Path) else None for one in models]
-    names = [type(one).__name__ if place is None else place.name for one, place in zip(models, places, strict=True)]
+    names = [
+        type(one).__name__ if place is None else Path(os.path.abspath(place)).name
+        for one, place in zip(models, places, strict=True)
+    ]
     if len({*names}) < len(names):
         names = [
             f"{name} {at + 1}" if place is None else str(place)

@@ -28,9 +28,11 @@ class ItemSource(MapSource):
     """Items of a recommender, with what is known of them: titles, and how often they come in the log.
 
     Where a model compares items by vectors, a map lays out these. Where it compares them by counts, it lays out the
-    largest parts of a decomposition of how alike each item is to those most like it:
+    vectors whose products come closest to how alike each item is to those most like it:
 
-        S = U s U^T,   S_ij = similar_items of i has j,   vectors U sqrt(s)
+        S = U s U^T,   S_ij = how alike `similar_items` finds i and j,   vectors U sqrt(s) of the largest s > 0
+
+    The diagonal of S is 0, so about half of its eigenvalues are negative: these say what is not alike.
 
     Args:
         found: the recommender, and what lies beside it.
@@ -103,8 +105,9 @@ class ItemSource(MapSource):
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            left, sizes, _ = torch.svd_lowrank(alike.coalesce(), q=min(_DIM, len(ids)), niter=8)
-        return (left * sizes.sqrt()).numpy()
+            basis, _, _ = torch.svd_lowrank(alike.coalesce(), q=min(2 * _DIM, len(ids)), niter=8)
+        values, turned = torch.linalg.eigh(basis.T @ (alike @ basis))  # ascending, with the signs that an SVD lacks
+        return (basis @ turned * values.clamp(min=0).sqrt()).flip(1)[:, :_DIM].numpy()
 
     def neighbors(self, ids: Sequence[Any], count: int, progress: bool | None) -> Neighbors:
         """Return those that `similar_items` finds."""
