@@ -19,7 +19,7 @@ function button(className, text, act, label) {
   return made;
 }
 function neighborRows(places, values) {
-  return places.slice(0, 8).map((j, rank) => {
+  return places.slice(0, SHOWN).map((j, rank) => {
     const row = button("row", undefined, () => choose(j, true)), bar = element("span", "bar"), part = element("i");
     part.style.width = `${Math.min(100, Math.max(0, values[rank] / 10))}%`;
     part.style.background = ink[group[j] % ink.length];
@@ -76,7 +76,7 @@ function choose(i, fly) {
   if (i >= 0) {
     if (narrow()) openTab("side");
     if (fly) flyTo(i);
-    said(`${words[i]}. Nearest: ${near[i].slice(0, 8).map(j => words[j]).join(", ") || "none"}`);
+    said(`${words[i]}. Nearest: ${nearest(i).map(j => words[j]).join(", ") || "none"}`);
   }
   try { history.replaceState(null, "", i >= 0 ? "#" + encodeURIComponent(ids[i]) : location.pathname + location.search); } catch { /* no history here */ }
   if (letGo) redraw(); else wake();

@@ -16,6 +16,7 @@ const INK = {
   light: ["#1b66ab", "#a04613", "#22693b", "#81379a", "#ad2b48", "#0a6a70", "#6c5a09", "#4650b4", "#9a3076", "#56616b"],
   dark: ["#79bdff", "#ffad75", "#82d8a0", "#d6a1f1", "#ff97a6", "#67d4dc", "#e2cf66", "#a9b3ff", "#f49cd4", "#b9c5cf"],
 };
+const SHOWN = 8, nearest = i => near[i].slice(0, SHOWN);  // a page that asks nobody knows more of them
 const number = new Intl.NumberFormat("en");
 const groups = data.names.length;
 const sizeOf = new Int32Array(groups);
@@ -132,7 +133,7 @@ function showAll(at_once) {
 }
 function flyTo(i) {
   // So near that the point and its neighbors fill the view, but not nearer than names can be read in their company.
-  const shown = [i, ...near[i]], whole = fit();
+  const shown = [i, ...nearest(i)], whole = fit();
   const wide = Math.max(...shown.map(j => Math.abs(x[j] - x[i]))) || 1, tall = Math.max(...shown.map(j => Math.abs(y[j] - y[i]))) || 1;
   const roomX = WORLD * whole.k / 2, roomY = Math.min(roomX, height / 2 - 60);
   const k = Math.min(fitted * closest / 4, Math.max(fitted * 1.15, Math.min(roomX / wide, roomY / tall)));
@@ -255,7 +256,7 @@ function frame() {
   }
   // Under a pointer at rest, too, another point may come to lie.
   if (moving && mouse && !fingers.size) hover(pointAt(...mouse, 9));
-  const at = focus(), lit = at >= 0 ? new Set([at, ...near[at]]) : null, { there } = placed(levelOf(view.k));
+  const at = focus(), lit = at >= 0 ? new Set([at, ...nearest(at)]) : null, { there } = placed(levelOf(view.k));
   const marked = new Set(marks.filter(mark => mark.named).map(mark => mark.i));
   wanted.set(there);
   for (const i of [...(lit || []), ...marked]) wanted[i] = 1;
@@ -284,7 +285,7 @@ function draw(at, lit, marked, quick) {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   pen.lineCap = "round";
-  if (at >= 0) near[at].slice(0, 8).forEach((j, rank) => {
+  if (at >= 0) nearest(at).forEach((j, rank) => {
     pen.globalAlpha = 0.75 - 0.05 * rank;
     pen.strokeStyle = ink[group[j] % ink.length];
     pen.lineWidth = 2.4 - 0.17 * rank;

@@ -115,6 +115,7 @@ const explorer = (() => {
     ties = [];
     if (!asked.length || (!items && !asked.some(one => one.sign > 0))) {
       answers.replaceChildren();
+      answers.removeAttribute("aria-busy");  // of an answer that is waited for no more
       byId("asking-how").textContent = asked.length ? "Add a word too: nothing is near to what is only subtracted." : "";
       wake();
       return;
@@ -178,7 +179,7 @@ const explorer = (() => {
 
   byId("adding").onsubmit = event => {
     event.preventDefault();
-    const minus = !items && /^[-−]/.test(field.value.trim()), wanted = field.value.trim().replace(minus ? /^[-−]\s*/ : "", ""), i = lookFor(wanted, 1)[0];
+    const minus = !items && /^[-−]/.test(field.value.trim()), wanted = field.value.trim().replace(minus ? /^[-−]\s*/ : "", ""), i = indexOf.get(wanted) ?? lookFor(wanted, 1)[0];
     if (!wanted) return;
     const exact = i !== undefined && (lower[i] === wanted.toLowerCase() || ids[i] === wanted);
     if (!exact && !live && i === undefined) { trouble.textContent = `“${wanted}” is not among the ${number.format(n)} ${data.kind}s of this page.`; trouble.hidden = false; return; }

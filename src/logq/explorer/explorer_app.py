@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["create_explorer"]
 
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
-"""What the page may be called in a browser: a page of somebody else's, under a name of its own, reads nothing here."""
+"""Host names that requests may have; the page of another site, whose name was pointed to this machine, is refused."""
 
 
 def create_explorer(

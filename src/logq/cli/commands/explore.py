@@ -43,8 +43,8 @@ def explore(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the page into one HTML file, which needs neither this process nor a network, and end. What it "
-            "cannot know without the model, it says.",
+            help="Write the page into one HTML file, which needs neither this process nor a network, and end. The page "
+            "says what it cannot know without the model.",
         ),
         WRITES,
     ] = None,
@@ -60,11 +60,11 @@ def explore(
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Look at a model in a browser: its map, and what it answers. Needs the extra `serve`, but for --export.
+    """Look at a model in a browser: its map, and what it answers. Needs the extra `serve`, unless --export is given.
 
-    The page shows words or items as a map with search, groups and neighbors. Of a recommender one builds a history by
-    clicking, and sees what the model recommends, with scores, and which items of the history speak for it; of word
-    vectors one adds and subtracts words. The process answers to browsers of this machine alone, and has the routes of
+    The page shows words or items as a map with search, groups and neighbors. For a recommender you build a history by
+    clicking, and see what the model recommends, with scores and the items of the history that speak for each; for word
+    vectors you add and subtract words. The process answers to browsers of this machine alone, and has the routes of
     `logq serve` beside the page; Ctrl-C ends it.
     """
     if export is not None:
@@ -75,17 +75,17 @@ def explore(
         if export is None:
             from logq.explorer import create_explorer
 
-            listening = listen("127.0.0.1", port)
-            app = create_explorer(model, beside, **chosen)
-            if not quiet:
-                say("Open ", (address_of(listening), "bold"), " in a browser. Ctrl-C ends it.")
-            run_app(app, listening)
+            with listen("127.0.0.1", port) as listening:
+                app = create_explorer(model, beside, **chosen)
+                if not quiet:
+                    say("Open ", (address_of(listening), "bold"), " in a browser. Ctrl-C ends it.")
+                run_app(app, listening)
             return
         from logq.explorer import write_explorer
 
         points = write_explorer(model, export, beside, **chosen)
     except BadArgumentError as error:
-        where = {"model": "MODEL", "beside": "BESIDE"}.get(error.name, f"--{error.name}")
+        where = {"model": "MODEL", "vectors": "MODEL", "beside": "BESIDE"}.get(error.name, f"--{error.name}")
         raise BadInputError(error.message(where)) from error
     except KeyboardInterrupt as stop:
         kept = "" if export is None else f"{export} {'is as it was before' if export.exists() else 'was not written'}."
