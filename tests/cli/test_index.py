@@ -100,6 +100,8 @@ def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
         (["-o", "{0}/i", "--recall", "1.5"], "--recall: expected a share in (0, 1], got 1.5"),
         (["-o", "{0}/i", "--json", "{0}/x.json"], "--json: expected --check with it, whose numbers it writes"),
         (["-o", "{0}/i", "--option", "nprobe"], "--option: expected NAME=N such as nprobe=32, got 'nprobe'"),
+        (["-o", "{0}/i", "--option", "nprobe=--3"], "--option: expected NAME=N such as nprobe=32, got 'nprobe=--3'"),
+        (["--to", "postgres:"], "--to: expected postgresql://USER@HOST/DATABASE, got 'postgres:'"),
         (["-o", "{0}/i", "--option", "nprobe=3"], "--option: exact does not take nprobe"),
         (["-o", "{0}/i", "--kind", "annoy"], "annoy"),
         (["--duckdb", "{0}/x.duckdb", "--table", "a b"], "--table: expected a name of letters, digits and _"),
@@ -404,3 +406,29 @@ def test_the_file_of_the_library_is_written(logq, model, tmp_path):
     query = known.query_vectors([known.user_ids[0]])
     expected = load_index(tmp_path / "i").search(query, 4).ids
     assert made.search(np.asarray(query).reshape(1, -1), 4)[1].tolist() == expected.tolist()
+
+
+def test_rows_of_an_earlier_model_are_pointed_out(logq, tmp_path):
+    pytest.importorskip("duckdb")
+    for count in (6, 4):
+        KeyedVectors([f"w{number}" for number in range(count)], np.eye(6)[:count]).save(tmp_path / str(count))
+        code, _, err = logq("index", tmp_path / str(count), "--to", f"duckdb:{tmp_path / 'x.duckdb'}")
+        assert code == 0
+    assert "the table items has 2 further rows, whose ids are 4 or more" in err
+
+
+def test_options_do_not_go_with_an_index_that_is_only_checked(logq, vectors, tmp_path):
+    assert logq("index", vectors, "-o", tmp_path / "i")[0] == 0
+    code, out, err = logq("index", vectors, "-o", tmp_path / "i", "--check", "--option", "links=64")
+    assert (code, out) == (2, "")
+    assert "--option: expected --kind with it, as " in err
+
+
+def test_words_are_not_searched_in_an_index_of_others(logq, tmp_path):
+    for number, name in enumerate(("old", "new")):
+        rows = np.random.default_rng(number).normal(size=(5, 3))
+        KeyedVectors(list("abcde"), rows).save(tmp_path / name)
+    assert logq("index", tmp_path / "old", "-o", tmp_path / "i")[0] == 0
+    code, _, err = logq("serve", tmp_path / "new", "--index", tmp_path / "i", "--port", 0)
+    assert code == 2
+    assert "this index was made from another model, or an earlier one; build it again" in err

@@ -1,6 +1,5 @@
 """What `logq index` writes: items of a recommender, or words, with their columns and the queries they are asked."""
 
-import hashlib
 import re
 import shlex
 from abc import ABC, abstractmethod
@@ -10,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.report import positional
 from logq.folders.folder_contents import check_folder
-from logq.folders.index_folders import compared_vectors, hash_of_items, load_index_of
+from logq.folders.index_folders import (
+    compared_vectors,
+    hash_of_items,
+    hash_of_words,
+    load_index_of,
+    load_index_of_words,
+)
 from logq.folders.recommender_folders import open_folder
 
 if TYPE_CHECKING:
@@ -121,7 +126,7 @@ class _Words(IndexedItems):
 
         self._known = known
         self._vectors = np.asarray(known.vectors, dtype=np.float32)
-        self.fingerprint = hashlib.blake2b(self._vectors.tobytes(), digest_size=16).hexdigest()
+        self.fingerprint = hash_of_words(known)
 
     def vectors(self, metric: str) -> Any:
         return self._vectors
@@ -136,9 +141,7 @@ class _Words(IndexedItems):
         return kinds, values
 
     def load_index(self, folder: Path, metric: str | None) -> "ItemIndex":
-        from logq.folders.index_folders import load_own_index
-
-        return load_own_index(folder, self.fingerprint, metric)
+        return load_index_of_words(self._known, folder, metric)
 
     def search_command(self, model: Path, index: Path, metric: str) -> str:
         return f"logq serve {shlex.quote(str(model))} --index {shlex.quote(str(index))}"

@@ -10,8 +10,9 @@ from logq.folders.folder_contents import FolderError, find_contents
 if TYPE_CHECKING:
     from logq.folders.recommender_folders import RecommenderFolder
     from logq.retrieval import ItemIndex
+    from logq.vectors import KeyedVectors
 
-__all__ = ["MADE_OF", "compared_vectors", "hash_of_items", "load_index_of", "load_own_index"]
+__all__ = ["MADE_OF", "compared_vectors", "hash_of_items", "hash_of_words", "load_index_of", "load_index_of_words"]
 
 MADE_OF = "made_of.json"
 """The file of an index that tells the vectors that it was made of."""
@@ -36,19 +37,20 @@ def load_index_of(found: "RecommenderFolder", folder: Path, metric: str | None =
     return made
 
 
-def load_own_index(folder: Path, fingerprint: str, metric: str | None = None) -> "ItemIndex":
-    """Load an index, and check that it was made from vectors of this fingerprint.
+def load_index_of_words(known: "KeyedVectors", folder: Path, metric: str | None = None) -> "ItemIndex":
+    """Load an index of word vectors, and check that it was made from these; one that Python saved does not tell.
 
     Args:
+        known: the words.
         folder: of the index.
-        fingerprint: what `made_of.json` has to say of the vectors.
         metric: that it has to compare by; None takes any.
 
     Raises:
-        FolderError: there is none, it was made of another model, or compares by something else.
+        FolderError: there is none, it was made of other vectors, or compares by something else.
     """
-    made = _opened(folder)
-    _check_made(folder, _made_of(folder).get("vectors"), fingerprint, made.metric, metric)
+    made, expected = _opened(folder), hash_of_words(known)
+    of = _made_of(folder).get("vectors") if (folder / MADE_OF).exists() else expected
+    _check_made(folder, of, expected, made.metric, metric)
     return made
 
 
@@ -91,6 +93,13 @@ def compared_vectors(found: "RecommenderFolder", metric: str) -> Any:
 def hash_of_items(found: "RecommenderFolder") -> str:
     """What `made_of.json` says of the vectors."""
     return hashlib.blake2b(found.model.search_vectors.tobytes(), digest_size=16).hexdigest()
+
+
+def hash_of_words(known: "KeyedVectors") -> str:
+    """What `made_of.json` says of word vectors."""
+    import numpy as np
+
+    return hashlib.blake2b(np.asarray(known.vectors, dtype=np.float32).tobytes(), digest_size=16).hexdigest()
 
 
 def _fingerprint(found: "RecommenderFolder", metric: str) -> str:

@@ -1,6 +1,5 @@
 """From a folder, a file or a model in memory to what answers for it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,11 +61,15 @@ def open_answers(place: Path, indexes: Sequence[Path] = (), *, device: str = "cp
         ValueError: something else is there, it is damaged, or an index is of another model.
     """
     model = open_model(place, device=device)
-    if not hasattr(model, "titles"):
-        return answers_of(model, _loaded(indexes))
-    from logq.folders.index_folders import load_index_of
+    if not indexes:
+        return answers_of(model)
+    from logq.folders.index_folders import load_index_of, load_index_of_words
 
-    return answers_of(model, [load_index_of(model, index) for index in indexes])
+    if isinstance(model, KeyedVectors):
+        return answers_of(model, [load_index_of_words(model, index) for index in indexes])
+    if hasattr(model, "titles"):
+        return answers_of(model, [load_index_of(model, index) for index in indexes])
+    return answers_of(model, indexes)
 
 
 def answers_of(model: Any, indexes: Sequence[Any] = ()) -> ModelAnswers:
@@ -108,14 +111,3 @@ def _of_words(vectors: KeyedVectors, indexes: Sequence[Any]) -> ModelAnswers:
     if len(indexes) > 1:
         raise ArgumentTypeError("index", "at most one with word vectors", list(indexes))
     return WordAnswers(vectors, *indexes)
-
-
-def _loaded(indexes: Sequence[Path]) -> list[Any]:
-    if not indexes:
-        return []
-    from logq.retrieval.index_kinds import load_index
-
-    for index in indexes:
-        if not os.path.isdir(index):
-            raise FileNotFoundError(f"{index}: there is no such index")
-    return [load_index(index) for index in indexes]

@@ -18,9 +18,9 @@ from logq.cli.index_reports import check_index, choose, compare_kinds, libraries
 from logq.cli.indexed_items import IndexedItems, open_indexed
 from logq.cli.input_output import READS, WRITES, WRITES_FOLDER
 from logq.cli.shard_files import index_of_shards
-from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, output_folder
-from logq.cli.terminal.report import python_command, say, say_next
+from logq.cli.terminal.report import in_python, python_command, say, say_next
 from logq.folders.folder_contents import find_contents, is_shards
 from logq.folders.index_folders import MADE_OF
 from logq.retrieval.index_registry import INDEX_KINDS
@@ -162,7 +162,7 @@ def index(
 
     `logq recommend --index INDEX` searches in an index, `logq similar --index INDEX` in one of cosines, `logq serve
     --index INDEX` in either. A database gets one row per item: its number, its id in the log, vector, count, title and
-    features; searches can filter by these. Rows that are there are replaced.
+    features; searches can filter by these. Rows with the same numbers are replaced, and others stay.
 
     Of vectors in shards, which several processes wrote, an index is built with one shard in memory at a time.
     """
@@ -243,6 +243,8 @@ def _index(
     """Make an index, or take the one that is there, and check it."""
     choice = None
     if kind is None and recall is None and check and (output / MADE_OF).exists():
+        if options:
+            raise BadInputError(f"--option: expected --kind with it, as {output} is there already and is only checked")
         made = items.load_index(output, metric)
     else:
         piped = (check or recall is not None) and not sys.stdout.isatty()  # then only the numbers are wanted
@@ -329,6 +331,7 @@ def _write_items(items: IndexedItems, option: str, address: str, table: str, met
     try:
         with open_items(address, vectors.shape[1], kinds, table=table, metric=by) as store:
             store.write(np.arange(len(vectors)), vectors, values, progress=False if quiet else None)
+            others = len(store) - len(vectors)
     except ArgumentError as error:
         if error.name not in ("path", "place", "dsn", "dim", "columns", "metric"):
             raise
@@ -337,6 +340,11 @@ def _write_items(items: IndexedItems, option: str, address: str, table: str, met
         if type(error).__module__.split(".")[0] in entry.libraries or isinstance(error, RuntimeError | OSError):
             raise BadInputError(f"{option}: {error}") from error
         raise
+    if others:
+        note(
+            f"the table {table} has {others:,} further rows, whose ids are {len(vectors):,} or more; if they are "
+            f"{items.what} of an earlier model, searches mix them with these: remove them, or take another --table"
+        )
     if quiet:
         return
     local = entry.local != "server" and "://" not in place
@@ -344,12 +352,12 @@ def _write_items(items: IndexedItems, option: str, address: str, table: str, met
     say(f"{len(vectors):,} {items.what} saved to {where}: id, vector, {', '.join(kinds)}.")
     if local:
         named = "" if table == "items" else f', table="{table}"'
-        read = f'open_items("{address}"{named}).read([("id", "<", 3)]).columns'
+        read = f'open_items({in_python(address)}{named}).read([("id", "<", 3)]).columns'
         say_next([(python_command(f"from logq.retrieval import open_items; print({read})"), "")])
 
 
 def _setting(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
-    if not value.lstrip("-").isdecimal() or not name:
+    if not value.removeprefix("-").isdecimal() or not name:
         raise BadInputError(f"--option: expected NAME=N such as nprobe=32, got {text!r}")
     return name.replace("-", "_"), int(value)
