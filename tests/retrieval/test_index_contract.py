@@ -319,3 +319,18 @@ def test_the_file_of_the_library_is_read_by_the_library(kind, tmp_path):
     index.remove([3])
     with pytest.raises(ArgumentError, match=r"ids: expected 0 to n - 1, in this order, none removed.*build it again"):
         index.write_native(path)
+
+
+def test_hnswlib_returns_all_items_that_its_graph_reaches():
+    """Of many equal vectors a graph leaves some out; hnswlib then answers with an error, and not with the others."""
+    pytest.importorskip("hnswlib")
+    rng = np.random.default_rng(0)
+    vectors = np.concatenate([np.repeat(rng.normal(size=(3, 4)), 200, axis=0), rng.normal(size=(50, 4))])
+    index = make_index("hnswlib", vectors, links=2, ef_construction=4)
+    found = int((index.search(vectors[:1], 300).ids >= 0).sum())
+    index._index.set_ef(len(vectors))
+    asked = vectors[:1].astype(np.float32)
+    assert 10 < found < 300
+    assert index._index.knn_query(asked, k=found, num_threads=1)[0].shape == (1, found)
+    with pytest.raises(RuntimeError):
+        index._index.knn_query(asked, k=found + 1, num_threads=1)

@@ -132,12 +132,14 @@ class HnswlibIndex(ApproximateIndex):
                 parts = [self._found(queries[row : row + 1], wanted) for row in range(len(queries))]
                 return np.concatenate([keys for keys, _ in parts]), np.concatenate([far for _, far in parts])
         keys, distances = np.full((1, wanted), -1, dtype=np.int64), np.zeros((1, wanted), dtype=np.float32)
-        while (wanted := wanted // 2) > 0:
+        reached, missed = 0, wanted
+        while missed - reached > 1:
+            middle = (reached + missed) // 2
             try:
-                keys[:, :wanted], distances[:, :wanted] = self._index.knn_query(queries, k=wanted, num_threads=1)
-                break
+                keys[:, :middle], distances[:, :middle] = self._index.knn_query(queries, k=middle, num_threads=1)
+                reached = middle
             except RuntimeError:
-                continue
+                missed = middle
         return keys, distances
 
     def _is_exhaustive(self, level: int) -> bool:

@@ -100,7 +100,7 @@ def measure_index(
         queries: as for a search.
         k: number of items for each query.
         own: (B,) the item that each query is the vector of, which is no answer to it; None where queries are no items.
-        options: of the constructor of the index, to be told.
+        options: of the constructor of the index, for the report.
 
     Raises:
         ArgumentError: as a search.
