@@ -432,3 +432,25 @@ def test_words_are_not_searched_in_an_index_of_others(logq, tmp_path):
     code, _, err = logq("serve", tmp_path / "new", "--index", tmp_path / "i", "--port", 0)
     assert code == 2
     assert "this index was made from another model, or an earlier one; build it again" in err
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "message"),
+    [
+        (
+            3,
+            ["--to", "duckdb::memory:"],
+            "DIR: expected vectors other than zero, for cosine, got zero in row 2; --metric",
+        ),
+        (3, ["--check", "--recall", 0.9], "--recall: queries: expected at least 20, of which half choose, got 3"),
+        (3, ["-o", "i", "--recall", 0.9], "--recall: queries: expected at least 20, of which half choose, got 3"),
+        (1, ["--check", "--json", "x.json"], "--check: expected at least two words"),
+    ],
+)
+def test_what_few_or_empty_vectors_cannot_do_is_said(logq, tmp_path, monkeypatch, count, words, message):
+    pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    KeyedVectors(list("abc")[:count], np.diag([1.0, 1.0, 0.0])[:count]).save("words")
+    code, out, err = logq("index", "words", *words)
+    assert (code, out) == (2, "")
+    assert message in err

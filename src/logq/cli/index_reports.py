@@ -52,7 +52,7 @@ def choose(
 
     Raises:
         ArgumentError: none do; the message names the best.
-        BadInputError: an option is not one of the index.
+        BadInputError: an option is not one of the index, or there are too few queries.
     """
     from logq.retrieval import choose_index
 
@@ -60,6 +60,10 @@ def choose(
     settings: dict[str, Any] = {"metric": metric, "own": asked.own, "progress": progress, **options}
     try:
         return choose_index(kind, vectors, asked.vectors, recall, k=k, **settings)
+    except ArgumentError as error:
+        if error.name != "queries":
+            raise
+        raise BadInputError(error.message("--recall: queries")) from error
     except TypeError as error:
         raise BadInputError(f"--option: {kind} does not take {', '.join(options)} ({error})") from error
 

@@ -167,6 +167,8 @@ def open_indexed(place: Path) -> IndexedItems:
 def _own_rows(vectors: Any, what: str) -> ModelQueries:
     import numpy as np
 
+    if len(vectors) < 2:
+        raise BadInputError(f"--check: expected at least two {what}, as each is looked for but for itself")
     rows = np.arange(0, len(vectors), max(1, -(-len(vectors) // _MOST_QUERIES)))
     return ModelQueries(vectors[rows], rows, f"vectors of {len(rows):,} {what}, each but for itself")
 

@@ -333,6 +333,8 @@ def _write_items(items: IndexedItems, option: str, address: str, table: str, met
             store.write(np.arange(len(vectors)), vectors, values, progress=False if quiet else None)
             others = len(store) - len(vectors)
     except ArgumentError as error:
+        if error.name == "vectors":
+            raise BadInputError(f"{error.message('DIR')}; --metric inner_product takes them too") from error
         if error.name not in ("path", "place", "dsn", "dim", "columns", "metric"):
             raise
         raise BadInputError(error.message(option)) from error
