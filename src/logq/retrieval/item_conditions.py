@@ -98,7 +98,7 @@ def check_values(column: str, values: Sequence[Any], kind: str, count: int) -> l
         >>> check_values("price", [1, None, float("nan")], "float", 3)
         [1.0, None, None]
     """
-    plain = cast("list[Any]", list(_listed(values)))
+    plain = list(_listed(values))
     if len(plain) != count:
         raise ArgumentError("columns", f"{count} values of {column}", len(plain))
     return [_value("columns", f"in {column}, row {row}", value, kind) for row, value in enumerate(plain)]
