@@ -82,6 +82,22 @@ def press(browser, *keys):
     ActionChains(browser).send_keys(*keys).perform()
 
 
+def test_the_word_is_added_whose_letters_were_typed(browser, tmp_path):
+    """A text has King and king, of which King is the more frequent one."""
+    rows = np.random.default_rng(0).normal(size=(30, 4))
+    words = KeyedVectors(["King", "king", *(f"word{one}" for one in range(28))], rows)
+    write_explorer(words, tmp_path / "page.html", layout="pca")
+    show(browser)
+    browser.get(f"file://{tmp_path}/page.html")
+    find(browser, "#added").send_keys("king\n")
+    until(lambda: texts(browser, "#asked li"))
+    assert texts(browser, "#asked li > :nth-child(2)") == ["king"]
+    find(browser, "#added").send_keys("KING\n")
+    until(lambda: len(texts(browser, "#asked li")) == 2)
+    assert texts(browser, "#asked li > :nth-child(2)") == ["king", "King"]
+    assert not quiet(browser)
+
+
 def test_a_history_is_built_by_clicking_and_two_models_answer(browser, models):
     service = Service(
         ["-m", "logq", "explore", models / "knn", models / "ease", "--port", "0", "--layout", "pca"],
