@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import check_int
-from logq.retrieval.approximate_index import DENSER, ApproximateIndex
+from logq.retrieval.graph_index import GraphIndex
 from logq.retrieval.hnswlib_bytes import check_hnswlib_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
-from logq.retrieval.item_index import Ids, SearchSetting, Vectors
+from logq.retrieval.item_index import Ids, Vectors
 
 __all__ = ["HnswlibIndex"]
 
 
-class HnswlibIndex(ApproximateIndex):
+class HnswlibIndex(GraphIndex):
     """Items in a graph of hnswlib (extra `hnswlib`, which is compiled when it is installed).
 
     It filters by a function of Python for each item it meets, so it is asked for more instead; few allowed items are
@@ -51,7 +51,6 @@ class HnswlibIndex(ApproximateIndex):
     """
 
     family = "hnswlib"
-    filters = False
 
     def __init__(
         self,
@@ -68,8 +67,7 @@ class HnswlibIndex(ApproximateIndex):
         """See the class."""
         check_choice("metric", metric, ("inner_product", "cosine"))
         table = check_vectors("vectors", vectors, device=torch.device("cpu"))
-        super().__init__("hnswlib", table.shape[1], metric)
-        self._ef_search = check_int("ef_search", ef_search)
+        super().__init__(table.shape[1], metric, ef_search)
         self._index: Any = _import_hnswlib().Index("ip", self.dim)
         self._index.init_index(
             max(1, len(table)),
@@ -78,21 +76,6 @@ class HnswlibIndex(ApproximateIndex):
             random_seed=check_int("seed", seed, 0),
         )
         self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table, progress=progress)
-
-    @property
-    def search_setting(self) -> SearchSetting:
-        """The number of candidates of a query."""
-        return SearchSetting("ef_search", self._ef_search, len(self._slot_ids))
-
-    def set_search(self, value: int) -> None:
-        """Set the number of candidates of a query."""
-        self._ef_search = check_int("ef_search", value)
-
-    @classmethod
-    def builds(cls, kind: str, dim: int) -> tuple[dict[str, Any], ...]:
-        """Return denser graphs; see `ItemIndex.builds`."""
-        del kind, dim
-        return DENSER
 
     def _insert(self, first: int, vectors: NDArray[np.float32]) -> None:
         if not len(vectors):
@@ -156,9 +139,6 @@ class HnswlibIndex(ApproximateIndex):
             self._index.save_index(str(file))
             return np.fromfile(file, dtype=np.uint8)
 
-    def _options(self) -> dict[str, Any]:
-        return {"ef_search": self._ef_search}
-
     @classmethod
     def _from_bytes(
         cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, live: NDArray[np.int64]
@@ -166,8 +146,7 @@ class HnswlibIndex(ApproximateIndex):
         library = _import_hnswlib()
         check_hnswlib_bytes(data, about["dim"], slots, live)
         loaded = cls.__new__(cls)
-        ApproximateIndex.__init__(loaded, "hnswlib", about["dim"], about["metric"])
-        loaded._ef_search = check_int("ef_search", about["options"]["ef_search"])
+        GraphIndex.__init__(loaded, about["dim"], about["metric"], about["options"]["ef_search"])
         loaded._index = library.Index("ip", about["dim"])
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "index")

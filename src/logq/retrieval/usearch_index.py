@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import check_int
-from logq.retrieval.approximate_index import DENSER, ApproximateIndex
+from logq.retrieval.graph_index import GraphIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
-from logq.retrieval.item_index import Ids, SearchSetting, Vectors
+from logq.retrieval.item_index import Ids, Vectors
 from logq.retrieval.usearch_bytes import check_usearch_bytes
 
 __all__ = ["UsearchIndex"]
 
 
-class UsearchIndex(ApproximateIndex):
+class UsearchIndex(GraphIndex):
     """Items in a graph of usearch (extra `usearch`).
 
     It cannot filter, so with an allow-list of many items it is asked for more; few allowed items are searched exactly.
@@ -47,7 +47,6 @@ class UsearchIndex(ApproximateIndex):
     """
 
     family = "usearch"
-    filters = False
 
     def __init__(
         self,
@@ -63,8 +62,7 @@ class UsearchIndex(ApproximateIndex):
         """See the class."""
         check_choice("metric", metric, ("inner_product", "cosine"))
         table = check_vectors("vectors", vectors, device=torch.device("cpu"))
-        super().__init__("usearch", table.shape[1], metric)
-        self._ef_search = check_int("ef_search", ef_search)
+        super().__init__(table.shape[1], metric, ef_search)
         self._index = _import_usearch().Index(
             ndim=self.dim,
             metric="ip",
@@ -74,21 +72,6 @@ class UsearchIndex(ApproximateIndex):
             expansion_search=self._ef_search,
         )
         self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table, progress=progress)
-
-    @property
-    def search_setting(self) -> SearchSetting:
-        """The number of candidates of a query."""
-        return SearchSetting("ef_search", self._ef_search, len(self._slot_ids))
-
-    def set_search(self, value: int) -> None:
-        """Set the number of candidates of a query."""
-        self._ef_search = check_int("ef_search", value)
-
-    @classmethod
-    def builds(cls, kind: str, dim: int) -> tuple[dict[str, Any], ...]:
-        """Return denser graphs; see `ItemIndex.builds`."""
-        del kind, dim
-        return DENSER
 
     def _insert(self, first: int, vectors: NDArray[np.float32]) -> None:
         keys = np.arange(first, first + len(vectors), dtype=np.uint64)
@@ -122,9 +105,6 @@ class UsearchIndex(ApproximateIndex):
     def _to_bytes(self) -> NDArray[np.uint8]:
         return np.frombuffer(bytes(self._index.save()), dtype=np.uint8)
 
-    def _options(self) -> dict[str, Any]:
-        return {"ef_search": self._ef_search}
-
     @classmethod
     def _from_bytes(
         cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, live: NDArray[np.int64]
@@ -139,9 +119,8 @@ class UsearchIndex(ApproximateIndex):
         if found != expected:
             raise ValueError(f"expected dimension, items, metric, dtype = {expected}, got {found}")
         loaded = cls.__new__(cls)
-        ApproximateIndex.__init__(loaded, "usearch", about["dim"], about["metric"])
+        GraphIndex.__init__(loaded, about["dim"], about["metric"], about["options"]["ef_search"])
         loaded._index = index
-        loaded._ef_search = check_int("ef_search", about["options"]["ef_search"])
         return loaded
 
 
