@@ -9,6 +9,7 @@ from typing import Any
 
 from logq._arguments import ArgumentError, Verbatim, check_float
 from logq._files import atomic_write
+from logq._project import install_line
 from logq.diagnostics.gradient_errors import ErrorAt, GradientErrors
 
 __all__ = ["plot"]
@@ -74,7 +75,7 @@ def plot(errors: GradientErrors, path: str | os.PathLike[str], *, error: float |
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as missing:
-        raise ImportError("a figure needs matplotlib: pip install 'logq[plot]'") from missing
+        raise ImportError(f"a figure needs matplotlib: {install_line('plot')}") from missing
     # A user's own settings would change the file; hashsalt makes the ids in SVG files reproducible.
     settings: Any = {**matplotlib.rcParamsDefault, "svg.hashsalt": "logq", "svg.fonttype": "none"}
     settings = {name: value for name, value in settings.items() if name.partition(".")[0] not in ("backend", "date")}

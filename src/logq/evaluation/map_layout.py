@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
 from logq._progress import Progress
+from logq._project import install_line
 
 __all__ = ["LAYOUTS", "Layout", "cluster", "group", "nearest", "project", "unit"]
 
@@ -123,7 +124,7 @@ def project(
     points = np.asarray(directions, dtype=np.float64)
     installed = importlib.util.find_spec("openTSNE") is not None
     if layout == "tsne" and not installed:
-        raise ImportError("layout: t-SNE needs openTSNE: pip install 'logq[map]'")
+        raise ImportError(f"layout: t-SNE needs openTSNE: {install_line('map')}")
     if layout == "tsne" and len(points) < 4:
         raise ArgumentError("layout", "'pca' for fewer than 4 points, which t-SNE needs", layout)
     if layout == "tsne" or (layout == "auto" and installed and len(points) >= 4):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._files import DamagedFileError
+from logq._project import install_line
 
 __all__ = ["ParquetReader", "file_literal", "import_duckdb", "quoted", "text_literal"]
 
@@ -32,7 +33,7 @@ def import_duckdb(what: str) -> Any:
     try:
         import duckdb
     except ImportError:
-        text = f"{what} needs duckdb, which is not installed: pip install 'logq[duckdb]'"
+        text = f"{what} needs duckdb, which is not installed: {install_line('duckdb')}"
         raise ModuleNotFoundError(text, name="duckdb") from None
     return duckdb
 

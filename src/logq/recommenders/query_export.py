@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from logq._files import atomic_write
+from logq._project import install_line
 from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.histories import Histories
 from logq.recommenders.recommender import Recommender
@@ -102,7 +103,7 @@ def export_onnx(tower: QueryTower, batch: Mapping[str, Tensor], path: str | os.P
     """
     for library in ("onnx", "onnxscript"):  # optional extra `onnx`
         if importlib.util.find_spec(library) is None:
-            raise ModuleNotFoundError(f"export needs {library}: pip install 'logq[onnx]'", name=library)
+            raise ModuleNotFoundError(f"export needs {library}: {install_line('onnx')}", name=library)
     weights = [*tower.parameters(), *tower.buffers()]  # vectors of items are buffers that are not in the state
     size = sum(weight.nbytes for weight in weights)
     if size > MOST_BYTES:

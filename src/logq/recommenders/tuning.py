@@ -15,6 +15,7 @@ from typing import Any
 from logq._arguments import ArgumentError, ArgumentTypeError, BadArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq._progress import Progress
+from logq._project import install_line
 from logq.estimators import class_of
 from logq.logs.splits import Split
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
@@ -335,7 +336,7 @@ def _optuna() -> Any:
     try:
         return importlib.import_module("optuna")  # optional extra `tune`
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("tune needs optuna: pip install 'logq[tune]'", name="optuna") from error
+        raise ModuleNotFoundError(f"tune needs optuna: {install_line('tune')}", name="optuna") from error
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._project import install_line
 from logq.retrieval.approximate_index import DENSER, ApproximateIndex
 from logq.retrieval.faiss_bytes import check_faiss_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
@@ -214,7 +215,7 @@ def _import_faiss() -> Any:
     try:
         import faiss  # optional extra `faiss`
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("this index needs faiss: pip install 'logq[faiss]'", name="faiss") from None
+        raise ModuleNotFoundError(f"this index needs faiss: {install_line('faiss')}", name="faiss") from None
     return faiss
 
 

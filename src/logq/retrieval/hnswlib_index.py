@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import check_int
+from logq._project import install_line
 from logq.retrieval.graph_index import GraphIndex
 from logq.retrieval.hnswlib_bytes import check_hnswlib_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
@@ -159,5 +160,5 @@ def _import_hnswlib() -> Any:
     try:
         import hnswlib  # optional extra `hnswlib`
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("this index needs hnswlib: pip install 'logq[hnswlib]'", name="hnswlib") from None
+        raise ModuleNotFoundError(f"this index needs hnswlib: {install_line('hnswlib')}", name="hnswlib") from None
     return hnswlib

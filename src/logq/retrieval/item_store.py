@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._progress import Progress
+from logq._project import install_line
 from logq.retrieval.index_checks import (
     Combine,
     Metric,
@@ -305,7 +306,7 @@ def missing_library(package: str, extra: str, module: str) -> ModuleNotFoundErro
         >>> missing_library("duckdb", "duckdb", "duckdb")
         ModuleNotFoundError("this needs duckdb: pip install 'logq[duckdb]'")
     """
-    return ModuleNotFoundError(f"this needs {package}: pip install 'logq[{extra}]'", name=module)
+    return ModuleNotFoundError(f"this needs {package}: {install_line(extra)}", name=module)
 
 
 def removed_ids(ids: Ids) -> list[int]:

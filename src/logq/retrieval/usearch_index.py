@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import check_int
+from logq._project import install_line
 from logq.retrieval.graph_index import GraphIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
@@ -128,5 +129,5 @@ def _import_usearch() -> Any:
     try:
         import usearch.index  # optional extra `usearch`
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("this index needs usearch: pip install 'logq[usearch]'", name="usearch") from None
+        raise ModuleNotFoundError(f"this index needs usearch: {install_line('usearch')}", name="usearch") from None
     return usearch.index

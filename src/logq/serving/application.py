@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logq._arguments import ArgumentError, check_float
+from logq._project import install_line
 from logq.serving.batching import Batcher
 from logq.serving.gate import Gate
 from logq.serving.limits import ServingLimits
@@ -69,7 +70,7 @@ def create_app(
     try:
         from fastapi import FastAPI
     except ModuleNotFoundError as error:
-        hint = "serving needs fastapi, uvicorn and prometheus-client: pip install 'logq[serve]'"
+        hint = f"serving needs fastapi, uvicorn and prometheus-client: {install_line('serve')}"
         raise ModuleNotFoundError(hint, name=error.name) from None
     limits = ServingLimits() if limits is None else limits
     check_float("reload_seconds", reload_seconds, at_least=0)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from logq._arguments import ArgumentError, check_int
 from logq._launch import launched
+from logq._project import install_line
 from logq.training.callbacks import Callback, TrainingEnd, TrainingReport
 
 __all__ = ["MLflowTracker", "OptunaPruning", "TensorBoardTracker", "Tracker", "WandbTracker", "settings_of"]
@@ -273,4 +274,4 @@ def _load(module: str, owner: str, extra: str = "track") -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{owner} needs {module}: pip install 'logq[{extra}]'", name=module) from error
+        raise ModuleNotFoundError(f"{owner} needs {module}: {install_line(extra)}", name=module) from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from logq._project import install_line
 from logq.cli.command_options import Device
 from logq.cli.input_output import READS, WRITES
 from logq.cli.terminal.errors import InterruptedWorkError
@@ -125,7 +126,7 @@ def say_map(path: Path, points: "MapPoints", asked: str = "auto") -> None:
         f": {count:,} {points.kind}s, laid out by {method_of(points.layout)}. Open it in a browser.",
     )
     if points.layout == "pca" and asked == "auto" and count >= 4:
-        say(("t-SNE shows groups better; it needs openTSNE: pip install 'logq[map]'", "dim"))
+        say((f"t-SNE shows groups better; it needs openTSNE: {install_line('map')}", "dim"))
 
 
 def method_of(layout: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from logq._project import install_line
 from logq.cli.command_options import JsonOutput, Quiet, VectorsArgument
 from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError, note
@@ -126,7 +127,7 @@ def words(
         if similarities:
             similarity_table(similarities).show()
             if not can_tell_p():
-                say(("p values need scipy: pip install 'logq[evaluate]'", "dim"))
+                say((f"p values need scipy: {install_line('evaluate')}", "dim"))
         for number, (path, results) in enumerate(answers):
             if similarities or number:
                 say()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from logq._project import install_line
 from logq.cli.terminal.console import Console, Text
 
 __all__ = [
@@ -68,7 +69,7 @@ def install_steps(module: str, extra: str, meaning: str) -> list[tuple[str, str]
         >>> install_steps("no_such_module", "logs", "for the next command")
         [("pip install 'logq[logs]'", 'for the next command')]
     """
-    return [] if find_spec(module) else [(f"pip install 'logq[{extra}]'", meaning)]
+    return [] if find_spec(module) else [(install_line(extra), meaning)]
 
 
 def positional(value: str) -> str:
