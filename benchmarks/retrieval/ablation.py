@@ -27,7 +27,9 @@ class Ablation(NamedTuple):
 
 
 COMMON: dict[str, dict[str, Any]] = {
-    "trained again with the validation part": {"refit": True},
+    "no validation event learned from": {"validation_users": None},
+    "trained again with the validation part": {"validation_users": None, "refit": True},
+    "item vectors that start at random": {"pretrain": 0},
     "places counted from the start": {"positions": "start"},
     "dropout .5": {"dropout": 0.5},
     "dropout .2": {"dropout": 0.2},
