@@ -1,5 +1,7 @@
 """The objectives of the table as modules that own their class weights."""
 
+from typing import ClassVar
+
 from typing_extensions import Unpack
 
 from logq.nn.candidate_loss import CandidateLoss, LossOptions
@@ -19,7 +21,33 @@ __all__ = [
 ]
 
 
-class NegativeSamplingLoss(CandidateLoss):
+class _SampledLoss(CandidateLoss):
+    """An objective that samples, and has no settings of its own."""
+
+    OBJECTIVE: ClassVar[str]
+
+    def __init__(
+        self,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler,
+        sampler: Sampler | None = None,
+        **options: Unpack[LossOptions],
+    ) -> None:
+        super().__init__(self.OBJECTIVE, in_features, num_classes, sampler, **options)
+
+
+class _FullLoss(CandidateLoss):
+    """An objective over all classes."""
+
+    OBJECTIVE: ClassVar[str]
+
+    def __init__(
+        self, in_features: int | ClassTable, num_classes: int | None = None, **options: Unpack[LossOptions]
+    ) -> None:
+        super().__init__(self.OBJECTIVE, in_features, num_classes, **options)
+
+
+class NegativeSamplingLoss(_SampledLoss):
     """Negative sampling: logistic loss on F, negatives S; F approximates log( P(y|x) / Q(y|x) ).
 
         loss = log(1 + exp(-F_t)) + sum_{s in S} log(1 + exp(F_s))
@@ -37,17 +65,10 @@ class NegativeSamplingLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(
-        self,
-        in_features: int | ClassTable,
-        num_classes: int | Sampler,
-        sampler: Sampler | None = None,
-        **options: Unpack[LossOptions],
-    ) -> None:
-        super().__init__("negative_sampling", in_features, num_classes, sampler, **options)
+    OBJECTIVE = "negative_sampling"
 
 
-class NCELoss(CandidateLoss):
+class NCELoss(_SampledLoss):
     """Noise-contrastive estimation: logistic loss on F - log Q, negatives S; F approximates log P(y|x).
 
         loss = log(1 + exp(-G_t)) + sum_{s in S} log(1 + exp(G_s)),    G = F - log Q
@@ -65,17 +86,10 @@ class NCELoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(
-        self,
-        in_features: int | ClassTable,
-        num_classes: int | Sampler,
-        sampler: Sampler | None = None,
-        **options: Unpack[LossOptions],
-    ) -> None:
-        super().__init__("nce", in_features, num_classes, sampler, **options)
+    OBJECTIVE = "nce"
 
 
-class SampledLogisticLoss(CandidateLoss):
+class SampledLogisticLoss(_SampledLoss):
     """Sampled logistic: logistic loss on F - log Q, negatives S - T; F approximates log( P / (1 - P) ).
 
         loss = log(1 + exp(-G_t)) + sum_{s in S - T} log(1 + exp(G_s)),    G = F - log Q
@@ -93,17 +107,10 @@ class SampledLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(
-        self,
-        in_features: int | ClassTable,
-        num_classes: int | Sampler,
-        sampler: Sampler | None = None,
-        **options: Unpack[LossOptions],
-    ) -> None:
-        super().__init__("sampled_logistic", in_features, num_classes, sampler, **options)
+    OBJECTIVE = "sampled_logistic"
 
 
-class SampledSoftmaxLoss(CandidateLoss):
+class SampledSoftmaxLoss(_SampledLoss):
     """Sampled softmax: cross-entropy on F - log Q among T and S - T; F approximates log P(y|x) + K(x).
 
         loss = log( exp(G_t) + sum_{s in S - T} exp(G_s) ) - G_t,    G = F - log Q
@@ -121,17 +128,10 @@ class SampledSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(
-        self,
-        in_features: int | ClassTable,
-        num_classes: int | Sampler,
-        sampler: Sampler | None = None,
-        **options: Unpack[LossOptions],
-    ) -> None:
-        super().__init__("sampled_softmax", in_features, num_classes, sampler, **options)
+    OBJECTIVE = "sampled_softmax"
 
 
-class RefinedSoftmaxLoss(CandidateLoss):
+class RefinedSoftmaxLoss(_SampledLoss):
     """Refined softmax: cross-entropy on F of T and F - log Q of S - T; F approximates log P(y|x) + K(x).
 
         loss = log( exp(F_t) + sum_{s in S - T} exp(F_s - log Q_s) ) - F_t
@@ -149,14 +149,7 @@ class RefinedSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(
-        self,
-        in_features: int | ClassTable,
-        num_classes: int | Sampler,
-        sampler: Sampler | None = None,
-        **options: Unpack[LossOptions],
-    ) -> None:
-        super().__init__("refined_softmax", in_features, num_classes, sampler, **options)
+    OBJECTIVE = "refined_softmax"
 
 
 class GBCELoss(CandidateLoss):
@@ -196,7 +189,7 @@ class GBCELoss(CandidateLoss):
         super().__init__(GBCE.calibrated(calibration, rate), in_features, num_classes, sampler, **options)
 
 
-class FullLogisticLoss(CandidateLoss):
+class FullLogisticLoss(_FullLoss):
     """Full logistic: binary cross-entropy over all classes; F approximates log( P / (1 - P) ).
 
         loss = sum_{t in T} log(1 + exp(-F_t)) + sum_{c not in T} log(1 + exp(F_c))
@@ -212,13 +205,10 @@ class FullLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(
-        self, in_features: int | ClassTable, num_classes: int | None = None, **options: Unpack[LossOptions]
-    ) -> None:
-        super().__init__("full_logistic", in_features, num_classes, **options)
+    OBJECTIVE = "full_logistic"
 
 
-class FullSoftmaxLoss(CandidateLoss):
+class FullSoftmaxLoss(_FullLoss):
     """Full softmax: cross-entropy over all classes; F approximates log P(y|x) + K(x).
 
         loss = log( sum_c exp(F_c) ) - F_t
@@ -234,7 +224,4 @@ class FullSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(
-        self, in_features: int | ClassTable, num_classes: int | None = None, **options: Unpack[LossOptions]
-    ) -> None:
-        super().__init__("full_softmax", in_features, num_classes, **options)
+    OBJECTIVE = "full_softmax"
