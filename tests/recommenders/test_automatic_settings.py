@@ -61,6 +61,14 @@ def test_what_is_given_stays_and_the_rest_is_chosen() -> None:
     assert "auto" not in map(str, model.settings().values())
 
 
+def test_each_head_has_an_equal_part_of_a_vector_whose_size_is_chosen() -> None:
+    model = SASRec(heads=3, epochs=1, seed=1).fit(walks(30, 12, 9), progress=False)
+    assert (model.dim, model.get_params()["dim"]) == (66, "auto")
+    assert SASRec(32).dim == 32
+    with pytest.raises(ArgumentError, match="heads: expected a divisor of dim = 32, got 3"):
+        SASRec(32, heads=3)
+
+
 @pytest.mark.parametrize("name", ["YoutubeDNN", "TwoTower"])
 @pytest.mark.parametrize(("recency", "length"), [(0.6, 14), (0.1, 3), (0.99, 50), (1.0, 50)])
 def test_a_mean_looks_back_as_far_as_recency_does(name: str, recency: float, length: int) -> None:
@@ -85,8 +93,9 @@ def test_rules_see_what_was_chosen_before() -> None:
     for name, statistics in (("short", short), ("long", long)):
         model = SASRec()
         found[name] = choose(SASRec.rules, statistics, model, model.auto)
-    names = ("max_length", "examples", "layer", "positions", "norm", "pretrain")
+    names = ("dim", "max_length", "examples", "layer", "positions", "norm", "pretrain")
     assert {name: found["short"][name].value for name in names} == {
+        "dim": 64,
         "max_length": 10,
         "examples": "prefixes",
         "layer": "bsarec",
@@ -95,6 +104,7 @@ def test_rules_see_what_was_chosen_before() -> None:
         "pretrain": 0,
     }
     assert {name: found["long"][name].value for name in names} == {
+        "dim": 128,
         "max_length": 200,
         "examples": "positions",
         "layer": "attention",

@@ -1,6 +1,7 @@
 """The arguments of SASRec, and the rules that choose those that are "auto" by the log."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError
@@ -35,6 +36,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
         ('auto', 20)
     """
 
+    dim: Annotated[int, Auto("by the examples")] = field(default=AUTO, kw_only=False)
     tied: Tied = True
     examples: Annotated[
         str,
@@ -87,6 +89,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
     rules: ClassVar[Rules] = {
         "examples": lambda log, own: _examples(log, own),
         "max_length": lambda log, own: _max_length(log, own),
+        "dim": lambda log, own: _dim(own),
         "layer": lambda log, own: AutomaticChoice(_LAYERS[own.examples], f"examples are {own.examples}"),
         "positions": lambda log, own: _of_layer(own, "positions", _POSITIONS[own.examples]),
         "norm": lambda log, own: _of_layer(own, "norm", _NORMS[own.examples]),
@@ -100,7 +103,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dim % self.heads:
+        if "dim" not in self.auto and self.dim % self.heads:
             raise ArgumentError("heads", f"a divisor of dim = {self.dim}", self.heads)
         if self.sees_later_items and self.examples != "prefixes":
             named = f"with {self.sees_later_items}, which learns from prefixes"
@@ -120,9 +123,16 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
         return super().pretrained(log)
 
 
+_DIMS = {"prefixes": 64, "positions": 128}
 _LAYERS = {"prefixes": "bsarec", "positions": "attention"}
 _POSITIONS = {"prefixes": "end", "positions": "relative"}
 _NORMS = {"prefixes": "post", "positions": "pre"}
+
+
+def _dim(own: SASRecConfig) -> AutomaticChoice:
+    """Numbers of a vector, which each head has an equal part of."""
+    dim = -(-_DIMS[own.examples] // own.heads) * own.heads
+    return AutomaticChoice(dim, f"examples are {own.examples}")
 
 
 def _long_enough(log: LogStatistics) -> int:
