@@ -69,6 +69,14 @@ def test_each_head_has_an_equal_part_of_a_vector_whose_size_is_chosen() -> None:
         SASRec(32, heads=3)
 
 
+@pytest.mark.parametrize(("items", "dim"), [(1_000_000, 128), (1_000_001, 64)])
+def test_wide_vectors_are_for_tables_that_stay_small(items: int, dim: int) -> None:
+    log = LogStatistics(10**8, 10**5, items, np.full(10**5, 1000))
+    model = SASRec()
+    assert choose(model.rules, log, model, model.auto)["dim"].value == dim
+    assert model.examples == "positions"
+
+
 @pytest.mark.parametrize("name", ["YoutubeDNN", "TwoTower"])
 @pytest.mark.parametrize(("recency", "length"), [(0.6, 14), (0.1, 3), (0.99, 50), (1.0, 50)])
 def test_a_mean_looks_back_as_far_as_recency_does(name: str, recency: float, length: int) -> None:

@@ -26,6 +26,9 @@ WINDOW_LENGTH = 200
 BATCH_TARGETS = 4096
 """Targets of a batch of windows."""
 
+MOST_WIDE_ITEMS = 1_000_000
+"""Items up to which vectors are twice as wide where windows are learned from: 0.5 GB, and as much for each moment."""
+
 
 @configclass(group="Model")
 class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
@@ -89,7 +92,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
     rules: ClassVar[Rules] = {
         "examples": lambda log, own: _examples(log, own),
         "max_length": lambda log, own: _max_length(log, own),
-        "dim": lambda log, own: _dim(own),
+        "dim": lambda log, own: _dim(log, own),
         "layer": lambda log, own: AutomaticChoice(_LAYERS[own.examples], f"examples are {own.examples}"),
         "positions": lambda log, own: _of_layer(own, "positions", _POSITIONS[own.examples]),
         "norm": lambda log, own: _of_layer(own, "norm", _NORMS[own.examples]),
@@ -123,16 +126,16 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
         return super().pretrained(log)
 
 
-_DIMS = {"prefixes": 64, "positions": 128}
 _LAYERS = {"prefixes": "bsarec", "positions": "attention"}
 _POSITIONS = {"prefixes": "end", "positions": "relative"}
 _NORMS = {"prefixes": "post", "positions": "pre"}
 
 
-def _dim(own: SASRecConfig) -> AutomaticChoice:
+def _dim(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     """Numbers of a vector, which each head has an equal part of."""
-    dim = -(-_DIMS[own.examples] // own.heads) * own.heads
-    return AutomaticChoice(dim, f"examples are {own.examples}")
+    wide = own.examples == "positions" and log.num_items <= MOST_WIDE_ITEMS
+    dim = -(-(128 if wide else 64) // own.heads) * own.heads
+    return AutomaticChoice(dim, f"examples are {own.examples}, of {log.num_items:,} items")
 
 
 def _long_enough(log: LogStatistics) -> int:
