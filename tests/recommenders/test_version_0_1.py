@@ -72,7 +72,7 @@ SINCE: dict[str, dict[str, Any]] = {
     "MIND": NEXT_ITEM | {"max_length": 20, "interests": 2, "learned_routing": True},
     "SDM": NEXT_ITEM | {"max_length": 20},
     "TwoTower": NEXT_ITEM | {"max_length": "auto", "sampler": "in_batch"},
-    "SASRec": NEXT_ITEM | {"batch_size": "auto", "hidden": "auto", "lr": 0.001, "max_length": "auto"},
+    "SASRec": NEXT_ITEM | {"batch_size": "auto", "dim": "auto", "hidden": "auto", "lr": 0.001, "max_length": "auto"},
 }
 """Defaults that are others today, on purpose: most follow from the log."""
 
