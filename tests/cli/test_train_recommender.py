@@ -223,7 +223,7 @@ def test_bookings_and_markets(logq, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--heads", "3"], "--heads: expected a divisor of dim = 64, got 3"),
+        (["--heads", "3", "--dim", "64"], "--heads: expected a divisor of dim = 64, got 3"),
         (["--monitor", "auc"], "--monitor: expected one of hr, recall"),
         (["--user", "uid"], "--user: expected "),
         (["--lr", "-1"], "--lr: expected"),

@@ -292,7 +292,7 @@ def test_logs_with_nothing_to_learn() -> None:
         ("YoutubeDNN", {"decay": "steps"}, "decay: expected one of constant"),
         ("YoutubeDNN", {"precision": "fp8"}, "precision: expected one of float32"),
         ("YoutubeDNN", {"example_age": True}, None),
-        ("SASRec", {"heads": 3}, "heads: expected a divisor of dim"),
+        ("SASRec", {"dim": 64, "heads": 3}, "heads: expected a divisor of dim"),
         ("SDM", {"heads": 3}, "heads: expected a divisor of dim"),
         ("TwoTower", {"cosine": True}, "cosine: expected False, as the towers end in unit vectors anyway, got True"),
         ("MIND", {"power": 0.5}, "power: expected 0 or a number >= 1, got 0.5"),
