@@ -56,6 +56,13 @@ def test_zeros_alone_do_not_make_a_text_utf16(content):
     assert converted(content)[0] == content
 
 
+@pytest.mark.parametrize("sentence", [b"a bc d e \x00 f g h ij\n", b"\x00a bcdefghi jk lm nopqr\n"])
+def test_zeros_among_ascii_are_no_utf16_even_where_all_are_at_even_places(sentence):
+    assert {at % 2 for at, byte in enumerate(sentence * 50) if byte == 0} == {sentence.index(0) % 2}
+    got, found = converted(sentence * 50)
+    assert (got, found.encoding) == (sentence * 50, "utf-8")
+
+
 @pytest.mark.parametrize(
     "content", [b"\x00" * 100, b"a\x00\x00b" * 50, "ab".encode("utf-16-le") * 2 + b"a" * 9 + b"\x00" * 9]
 )

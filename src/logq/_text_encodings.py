@@ -37,6 +37,8 @@ _FEW = 8  # stray bytes in a text that is read anyway are damage; more of them, 
 _MANY = 32  # stray bytes are more than damage, if they are a tenth of the text too
 _CONVERT = "if it is text, convert it (iconv -f NAME -t UTF-8) or give encoding="
 
+_PRINTABLE = bytes([0, *b"\t\n\v\f\r\x1a", *range(0x20, 0x7F)])  # of ASCII, with the zeros in question
+
 _LOOKED_AT = 1 << 12  # characters whose kind is looked up
 
 _LONGEST_LINE = 1 << 20  # bytes of a line that is read whole; no file shall fill the memory by one
@@ -241,7 +243,8 @@ def looks_like_utf16(start: bytes) -> bool:
 def _utf_without_mark(sample: bytes) -> str:
     """The encoding of a text in which every other byte is mostly 0, or two of four are; "" for others.
 
-    No UTF-8 text has zeros in it.
+    UTF-8 text has no zeros in it, but for one that some program left there: the rest is printable ASCII then, which
+    UTF-16 is where all its high bytes are 0, and of other alphabets only by chance.
     """
     sample = sample[: len(sample) // 4 * 4] if len(sample) >= _SAMPLE else sample
     zeros = [sample[first::4].count(0) for first in range(4)]
@@ -253,6 +256,8 @@ def _utf_without_mark(sample: bytes) -> str:
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     # A hundredth: blanks and digits between the letters of other alphabets.
     if max(even, odd) < max(4, len(sample) / 200) or min(even, odd) > max(even, odd) / 4:
+        return ""
+    if max(even, odd) < 0.9 * len(sample) / 2 and not sample.translate(None, _PRINTABLE):
         return ""
     encoding = "utf-16-le" if odd > even else "utf-16-be"
     return encoding if _reads_as(sample, encoding) else ""
