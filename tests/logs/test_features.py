@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logq import ArgumentError
 from logq.logs import Features, Identifiers, Interactions
 from logq.logs.feature_values import needs_buckets
 from logq.logs.storage import features_from_state, features_state
@@ -20,7 +21,9 @@ IDS = Identifiers([10, 20, 30, 40])
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([10, 20, 30, 40, 99]), st.lists(st.sampled_from("abc"), max_size=4))),
+    st.lists(st.tuples(st.sampled_from([10, 20, 30, 40, 99]), st.lists(st.sampled_from("abc"), max_size=4))).filter(
+        lambda rows: not rows or {key for key, _ in rows} != {99}
+    ),
     st.integers(1, 2),
     st.none() | st.integers(1, 3),
     st.booleans(),
@@ -390,3 +393,16 @@ def test_vectors_made_elsewhere_are_found_by_id():
     ):
         with pytest.raises(ValueError, match=problem):
             Features.from_vectors(["a"], wrong, ids, name="look")
+
+
+def test_columns_of_different_lengths_and_ids_of_another_log_are_refused():
+    with pytest.raises(
+        ArgumentError, match=r"^frame: expected the same number of rows in all columns, got \{'item': 2, "
+    ):
+        Features.from_frame({"item": [10, 20], "kind": ["tea"]}, IDS)
+    with pytest.raises(ArgumentError, match=r"^frame: expected some ids of the log, got none in 2 rows, .* of 98"):
+        Features.from_frame({"item": [98, 99], "kind": ["tea", "cup"]}, IDS)
+    with pytest.raises(ArgumentError, match=r"^keys: expected some ids of the log, got none in 1 rows, .* of 99"):
+        Features.from_vectors([99], [[1.0]], IDS)
+    some = Features.from_frame({"item": [99, 20, 20], "kind": ["tea", "cup", "nut"]}, IDS)
+    assert repr(some) == "Features(4 rows, kind: 2, dropped 1 (unknown id), dropped 1 (repeated id))"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logq import ArgumentError, Popularity
 from logq.logs import Features, Interactions, grow_log
 from logq.logs.growing import find_repeats
 
@@ -119,3 +120,19 @@ def test_logs_that_do_not_go_together_are_refused():
     later = Interactions.from_arrays(["a", "b"], ["x", "z"], [8, 9]).with_features(users=other)
     with pytest.raises(ValueError, match="the buckets of 'age' as before"):
         grow_log(log.with_features(users=ages), later)
+
+
+@pytest.mark.parametrize(("size", "unit"), [(1, "s"), (10**3, "ms"), (10**6, "us")])
+def test_times_in_different_units_are_refused(size, unit):
+    times = np.arange(1_700_000_000, 1_700_000_004)
+    log, later = (log_of([(1, 1, t), (2, 2, t + 1)]) for t in ((times[0] * size), times[2] * 10**9))
+    message = rf"^{{}}: expected times in {unit} since 1970, as before, got ns; with a format, all are in s$"
+    with pytest.raises(ArgumentError, match=message.format("log")):
+        grow_log(log, later)
+    model = Popularity().fit(log, progress=False)
+    with pytest.raises(ArgumentError, match=message.format("data")):
+        model.evaluate(later, ks=(1,), progress=False)
+    with pytest.raises(ArgumentError, match=message.format("log")):
+        model.fit(later, warm=True, progress=False)
+    numbers = log_of([(1, 1, 1), (2, 2, 2)])  # of which nobody knows what they count
+    assert len(grow_log(numbers, later).log) == len(grow_log(log, numbers).log) == 4

@@ -14,7 +14,7 @@ from logq.logs.plain_values import plain_array, to_numbers
 from logq.logs.time_values import looks_like_time, to_times
 from logq.logs.vector_values import lists_in_text
 
-__all__ = ["Buckets", "Categories", "Coding", "Scale", "lists_of", "make_coding", "needs_buckets"]
+__all__ = ["Buckets", "Categories", "Coding", "Scale", "known_rows", "lists_of", "make_coding", "needs_buckets"]
 
 
 FARTHEST: Final = 10.0
@@ -132,6 +132,38 @@ class Scale:
         numbers = (vectors[:, 0].astype(np.float64) * other.std + other.mean - self.mean) / self.std
         known = vectors[:, 1]
         return np.stack([numbers.clip(-FARTHEST, FARTHEST) * known, known], axis=1).astype(np.float32)
+
+
+def known_rows(
+    codes: NDArray[np.int64], keys: Any, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    """Of the rows of a table which ones count: the first of each id that is known.
+
+    Args:
+        codes: (m,) of the ids of rows, -1 for one that is unknown.
+        keys: the ids, for the message.
+        name: what the caller calls the table.
+
+    Returns:
+        The codes there are, ascending, the row of each, and how many rows are left out, by reason.
+
+    Raises:
+        ArgumentError: all ids are unknown.
+
+    Example:
+        >>> known_rows(np.array([4, -1, 2, 4]), ["cup", "nut", "tea", "cup"], "frame")
+        (array([2, 4]), array([2, 0]), {'unknown id': 1, 'repeated id': 1})
+    """
+    known = np.flatnonzero(codes >= 0)
+    if len(codes) and not len(known):
+        got = Verbatim(
+            f"none in {len(codes):,} rows, whose first is of {np.asarray(keys).reshape(-1)[:1].tolist()[0]!r}"
+        )
+        raise ArgumentError(name, "some ids of the log", got)
+    which, first = np.unique(codes[known], return_index=True)
+    rows = known[first]
+    dropped = {"unknown id": len(codes) - len(known), "repeated id": len(known) - len(rows)}
+    return which, rows, {reason: count for reason, count in dropped.items() if count}
 
 
 def make_coding(

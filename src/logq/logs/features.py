@@ -16,7 +16,7 @@ from logq._files import parsing, seekable
 from logq.logs.column_names import unknown_column
 from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
-from logq.logs.feature_values import Coding, Scale, lists_of, make_coding, needs_buckets
+from logq.logs.feature_values import Coding, Scale, known_rows, lists_of, make_coding, needs_buckets
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import plain_headers, read_table
 from logq.logs.text_layout import detect_layout
@@ -58,13 +58,14 @@ class Features:
         return next((len(table) for table in [*self.values.values(), *self.dense.values()]), 0)
 
     def __repr__(self) -> str:
-        """Show the features and their sizes."""
+        """Show the features, their sizes and what was dropped."""
         sizes = [f"{name}: {size:,}" for name, size in self.sizes.items()]
         sizes += [
             f"{name}: numbers" if name in self.scales else f"{name}: vectors of {table.shape[1]:,}"
             for name, table in self.dense.items()
         ]
-        return f"Features({len(self):,} rows, {', '.join(sizes)})"
+        dropped = "".join(f", dropped {count:,} ({reason})" for reason, count in self.dropped.items())
+        return f"Features({len(self):,} rows, {', '.join(sizes)}{dropped})"
 
     @property
     def names(self) -> list[str]:
@@ -199,7 +200,7 @@ class Features:
             name: of the feature.
 
         Raises:
-            ArgumentError: they are not (m, width), or one has a number that is not finite.
+            ArgumentError: they are not (m, width), one has a number that is not finite, or `ids` has none of the keys.
 
         Example:
             >>> Features.from_vectors([7, 5], [[1.0, 2.0], [0.5, 0.0]], Identifiers([5, 6])).dense["vector"].tolist()
@@ -211,16 +212,13 @@ class Features:
             got = Verbatim(f"{table.dtype} {table.shape}")
             raise ArgumentError("vectors", f"numbers of shape (m, width) with m = {len(codes)}", got)
         check_finite(table, name)
-        known = np.flatnonzero(codes >= 0)
-        which, first = np.unique(codes[known], return_index=True)
-        rows = known[first]
+        which, rows, dropped = known_rows(codes, keys, "keys")
         if len(table) == len(ids) and table.dtype == np.float32 and np.array_equal(codes, np.arange(len(ids))):
             found = table
         else:
             found = np.zeros((len(ids), table.shape[1]), dtype=np.float32)
             found[which] = table[rows]
-        dropped = {"unknown id": len(codes) - len(known), "repeated id": len(known) - len(rows)}
-        return cls({}, {}, {reason: count for reason, count in dropped.items() if count}, {name: found})
+        return cls({}, {}, dropped, {name: found})
 
     @classmethod
     def from_frame(
@@ -252,7 +250,7 @@ class Features:
             max_values: maximum number of values of a row to keep.
 
         Raises:
-            ArgumentError: a column is missing.
+            ArgumentError: a column is missing, or longer than others, or `ids` has none of the rows.
             ArgumentTypeError: a column has fractions or dates but no `buckets`, or mixed types.
             ArgumentError: vectors of a column differ in length.
         """
@@ -269,10 +267,10 @@ class Features:
             if name not in table:
                 raise unknown_column("columns", name, table)
         codes = ids.codes(table[key])
-        known = np.flatnonzero(codes >= 0)
-        which, first = np.unique(codes[known], return_index=True)
-        rows = known[first]
-        dropped = {"unknown id": len(codes) - len(known), "repeated id": len(known) - len(rows)}
+        lengths = {name: len(table[name]) for name in (key, *names)}
+        if set(lengths.values()) != {len(codes)}:
+            raise ArgumentError("frame", "the same number of rows in all columns", lengths)
+        which, rows, dropped = known_rows(codes, table[key], "frame")
         values: dict[str, NDArray[np.int32]] = {}
         codings: dict[str, Coding] = {}
         dense: dict[str, NDArray[np.float32]] = {}
@@ -298,7 +296,7 @@ class Features:
                 full[:, 1:] = -1
             full[which] = coded
             values[name], codings[name] = full, coding
-        return cls(values, codings, {reason: count for reason, count in dropped.items() if count}, dense, scales)
+        return cls(values, codings, dropped, dense, scales)
 
     @classmethod
     def from_csv(

@@ -13,8 +13,9 @@ from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers, translated
 from logq.logs.interactions import Interactions
 from logq.logs.joining import joined_log
+from logq.logs.time_values import epoch_unit
 
-__all__ = ["GrownLog", "find_repeats", "grow_log", "grown_ids"]
+__all__ = ["GrownLog", "check_units", "find_repeats", "grow_log", "grown_ids"]
 
 
 class GrownLog(NamedTuple):
@@ -53,7 +54,7 @@ def grow_log(log: Interactions, later: Interactions) -> GrownLog:
 
     Raises:
         ArgumentTypeError: ids or features are of another type than those of the earlier log.
-        ArgumentError: one log has times and the other has none, or features are cut into other buckets.
+        ArgumentError: one log has times and the other none, or in another unit; or features are cut differently.
 
     Example:
         >>> log = Interactions.from_arrays(["ann", "ann"], ["tea", "cup"], [1, 2])
@@ -66,6 +67,7 @@ def grow_log(log: Interactions, later: Interactions) -> GrownLog:
         without, its = ("times", "none") if log.timestamps is not None else ("no times", "some")
         hint = "events of both logs could not be put in order"
         raise ArgumentError("log", f"a log with {without}, as the earlier one has", Verbatim(its), hint)
+    check_units(log, later, "log")
     user_ids, item_ids = grown_ids(log.user_ids, later.user_ids), grown_ids(log.item_ids, later.item_ids)
     repeats = find_repeats(log, later)
     column_ids = {
@@ -89,6 +91,32 @@ def grow_log(log: Interactions, later: Interactions) -> GrownLog:
         notes=later.notes,
     )
     return GrownLog(grown, is_new[order], int(repeats.sum()), is_whole)
+
+
+def check_units(log: Interactions, later: Interactions, name: str) -> None:
+    """Check that the times of two logs count alike, where both are seen to count seconds since 1970, or parts of them.
+
+    Args:
+        log: the earlier log.
+        later: what came then.
+        name: what the caller calls the later one.
+
+    Raises:
+        ArgumentError: one has seconds, say, the other milliseconds.
+
+    Example:
+        >>> log = Interactions.from_arrays([1, 1], [5, 7], [1_700_000_000, 1_700_000_060])
+        >>> check_units(log, Interactions.from_arrays([1, 1], [5, 7], [1_700_000_000_000, 1_700_000_060_000]), "log")
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: log: expected times in s since 1970, as before, got ms; with a format, all are in s
+    """
+    if log.timestamps is None or later.timestamps is None:
+        return
+    unit, its = epoch_unit(log.timestamps), epoch_unit(later.timestamps)
+    if unit is not None and its is not None and unit != its:
+        hint = "with a format, all are in s"
+        raise ArgumentError(name, f"times in {unit} since 1970, as before", Verbatim(its), hint)
 
 
 def find_repeats(log: Interactions, later: Interactions) -> NDArray[np.bool_]:

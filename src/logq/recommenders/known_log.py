@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.evaluation.ranking_ties import tie_order
 from logq.logs.features import Features
-from logq.logs.growing import GrownLog, find_repeats, grow_log
+from logq.logs.growing import GrownLog, check_units, find_repeats, grow_log
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.mapped_arrays import MappedEvents
@@ -139,19 +139,28 @@ class KnownLog:
         """(C,) codes of the items, those with most events first."""
         return np.lexsort((self.places, -self.item_counts()))
 
-    def knows(self, log: Interactions) -> NDArray[np.bool_]:
+    def knows(self, log: Interactions, name: str = "data") -> NDArray[np.bool_]:
         """Which events (N,) of a log are among those that it remembers.
 
         Where both have times, those of the same user, item and time, each as often as it is remembered: the same item
         at another time is another event. Without times, the first n events of a user, if they are exactly the n that
         are remembered: so does a log begin that grew.
 
+        Args:
+            log: a log.
+            name: what the caller calls it.
+
+        Raises:
+            ArgumentError: both have times, in different units.
+
         Example:
             >>> known = KnownLog.of(Interactions.from_arrays(["ann", "ann"], ["tea", "cup"], [1, 2]))
             >>> known.knows(Interactions.from_arrays(["ann"] * 3, ["tea", "cup", "tea"], [1, 2, 3])).tolist()
             [True, True, False]
         """
-        return find_repeats(self.log(), log)
+        remembered = self.log()
+        check_units(remembered, log, name)
+        return find_repeats(remembered, log)
 
     def log(self, column_ids: Mapping[str, Identifiers] | None = None) -> Interactions:
         """What it remembers as a log again, with columns whose values are those of `column_ids`, missing everywhere."""

@@ -210,6 +210,7 @@ class _Test:
         columns = LogColumns(**{**{n: getattr(trained, n) for n in trained.__dataclass_fields__}, **said})
         cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
         from logq.logs.partitions import is_prepared
+        from logq.recommenders.known_log import KnownLog
 
         if is_prepared(path):  # has its columns, and was cleaned
             columns, cleaning = given, {}
@@ -224,16 +225,14 @@ class _Test:
         self.name = str(path)
         try:
             self.later, self.history = read_log(path, columns, heard.append, **cleaning), found.log
+            known = None if self.history is None else KnownLog.of(self.history).knows(self.later, "log")
         except BadArgumentError as error:
             said = error.message("LOG" if error.name == "log" else error.name)
             hint = "; --leave-one-out measures on users that the model does not know" if "user" in said else ""
             raise BadInputError(f"{said}{hint}") from error
-        if self.history is None:
+        if known is None:
             self._tell(heard)
             return
-        from logq.recommenders.known_log import KnownLog
-
-        known = KnownLog.of(self.history).knows(self.later)
         self.known_events = int(known.sum())
         if known.all():
             # The log of the training, wherever it lies: what can be measured on it is what was held out.
