@@ -177,3 +177,13 @@ def test_answers_are_written_as_json(logq, vectors, tmp_path):
     said = [["king", near["word"], f"{near['cosine']:.6f}"] for near in answer["neighbors"]]
     assert said == lines(out)
     assert len(said) == 2
+
+
+def test_an_index_of_the_words_is_searched(logq, vectors, tmp_path):
+    assert logq("index", vectors, "--kind", "exact", "-o", tmp_path / "index", "-q")[0] == 0
+    asked = (["king", "queen", "-n", "2"], ["king", "woman", "--minus", "man", "-n", "2"])
+    for words in asked:
+        assert logq("neighbors", vectors, *words, "--index", tmp_path / "index") == logq("neighbors", vectors, *words)
+    KeyedVectors(["king", "man"], [[1, 0], [0, 1]]).save(tmp_path / "others")
+    code, _, err = logq("neighbors", tmp_path / "others", "king", "--index", tmp_path / "index")
+    assert (code, "made from another model" in err) == (2, True), err

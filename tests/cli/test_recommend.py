@@ -232,9 +232,20 @@ def test_everybody_goes_to_a_file(logq, model, tmp_path):
         assert mine["score"].to_list() == pytest.approx([float(line[2]) for line in one], abs=1e-5)
 
 
+def test_none_but_allowed_items_are_recommended(logq, model, tmp_path):
+    options = ["--allow", "i5", "--allow", "i8", "--allow", "i1"]
+    loaded = Recommender.load(model)
+    found = [line[1] for line in lines(logq("recommend", model, "--history", "i3", *options)[1])]
+    assert found == loaded.recommend(histories=["i3"], k=3, allow=["i5", "i8", "i1"]).items.tolist()
+    assert sorted(found) == ["i1", "i5", "i8"]
+    assert logq("recommend", model, "--all", *options, "--keep-seen", "-o", tmp_path / "all.parquet")[0] == 0
+    assert set(polars.read_parquet(tmp_path / "all.parquet")["item"]) == {"i1", "i5", "i8"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--user", "u1", "--allow", "zzz"], "'zzz' is not among the 20 items of the log"),
         (["--all"], "--all and --output FILE (-o) belong together"),
         (["--user", "u1", "-o", "x.parquet"], "--all and --output FILE (-o) belong together"),
         (["--all", "--user", "u1", "-o", "x.parquet"], "give either users of the log by --user, or the history"),

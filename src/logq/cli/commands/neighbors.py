@@ -1,11 +1,13 @@
 """`logq neighbors`: the words nearest to others."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from logq.cli.command_options import JsonOutput, VectorsArgument
+from logq.cli.input_output import READS
 from logq.cli.terminal.errors import say_error
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.result_tables import show_nearest, show_neighbors
@@ -20,6 +22,7 @@ EXAMPLES = """
 logq neighbors vectors coffee
 logq neighbors vectors coffee tea water --topn 5
 logq neighbors vectors king woman --minus man
+logq neighbors vectors coffee --index vectors/index
 logq neighbors vectors coffee | cut -f2
 """
 
@@ -38,6 +41,11 @@ def neighbors(
         ),
     ] = None,
     together: Annotated[bool, typer.Option("--together", help="Add the words up and ask one question.")] = False,
+    index: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="INDEX", help="Search in this index, a folder written by `logq index`."),
+        READS,
+    ] = None,
     output: JsonOutput = None,
     *,
     reading: VectorReading,
@@ -51,17 +59,19 @@ def neighbors(
     if output is not None:
         check_file(output)
     known = read_vectors(vectors, reading, mapped=True)
+    from logq.folders.index_folders import load_index_of_words
     from logq.vectors.nearest_words import UnknownWord
 
+    where = None if index is None else load_index_of_words(known, index, "cosine")
     unknown: list[UnknownWord] = []
     if minus or together:
         question = " ".join([" + ".join(words), *(f"- {word}" for word in minus or [])])
-        answers = [(question, known.most_similar(positive=words, negative=minus or [], topn=topn))]
+        answers = [(question, known.most_similar(positive=words, negative=minus or [], topn=topn, index=where))]
     else:
         answers = list[tuple[str, list[tuple[str, float]]]]()
         for word in words:
             try:
-                answers.append((word, known.most_similar(word, topn=topn)))
+                answers.append((word, known.most_similar(word, topn=topn, index=where)))
             except UnknownWord as error:  # noqa: PERF203 - all words are answered, and then the unknown ones named
                 unknown.append(error)
     if output is not None:

@@ -26,6 +26,7 @@ logq recommend model --user 42 --user 7 -k 5 --keep-seen
 logq recommend model --history 50 --history 181
 logq recommend model --user 42 --index model/index | cut -f2
 logq recommend model --user 42 --diversity 0.3 --explain
+logq recommend model --user 42 --allow 50 --allow 181
 logq recommend model --user 42 --new-items arrivals.csv
 logq recommend model --all -k 20 -o recommendations.parquet
 """
@@ -61,6 +62,10 @@ def recommend(
     keep_seen: Annotated[
         bool, typer.Option("--keep-seen", help="Also recommend items that a user has already seen.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="ITEM", help="Recommend this item alone, or these. Repeatable."),
+    ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="ITEM", help="An item to leave out. Repeatable.")
     ] = None,
@@ -131,6 +136,7 @@ def recommend(
     options: dict[str, Any] = {
         "k": k,
         "exclude_seen": not keep_seen,
+        "allow": read(model.known.item_ids, allow) if allow else None,
         "exclude": read(model.known.item_ids, exclude) if exclude else None,
         "diversity": diversity,
         "index": where,
