@@ -82,6 +82,52 @@ def test_held_rows_are_held_in_long_texts_on_several_threads():
     np.testing.assert_array_equal(one.vectors.vectors, other.vectors.vectors)
 
 
+SUBWORDS = {"subwords": True, "minn": 2, "maxn": 3, "buckets": 300}
+
+
+@pytest.mark.parametrize("engine", ["fused", "plain"])
+@pytest.mark.parametrize("sg", [True, False])
+def test_words_with_subwords_start_from_and_stay_at_given_vectors(engine, sg):
+    options = {**SUBWORDS, "engine": engine, "sg": sg, "batch_size": 32}
+    still = model(lr=1e-12, **options).fit(PETS, initial=GIVEN, progress=False)
+    np.testing.assert_allclose(still.vectors[["dog", "hen"]], GIVEN[["dog", "hen"]], atol=1e-6)
+    rng = np.random.default_rng(0)
+    words = [f"word{i}" for i in range(60)]
+    sentences = 1_200 if engine == "fused" else 15  # so that the compiled engine puts words back within the text
+    text = [list(rng.choice(words, 20)) for _ in range(sentences)]
+    given = KeyedVectors([*words[:9], "wordless"], rng.normal(size=(10, 8)))
+    held = model(lr=0.02, epochs=1, **options).fit(
+        [*text, ["wordless", "word1"]], initial=given, frozen=True, progress=False
+    )
+    np.testing.assert_allclose(held.vectors[given.index_to_key], given.vectors, atol=1e-5)
+    free = model(lr=0.02, epochs=1, **options).fit([*text, ["wordless", "word1"]], initial=given, progress=False)
+    assert np.abs(free.vectors["wordless"] - given["wordless"]).max() > 1e-3  # by n-grams that others learn too
+
+
+def test_held_words_with_subwords_are_those_of_the_start_where_a_run_is_resumed(tmp_path):
+    def stop(_, epoch):
+        raise KeyboardInterrupt
+
+    whole = model(**SUBWORDS).fit(PETS, frozen=["dog"], progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        model(**SUBWORDS).fit(PETS, frozen=["dog"], progress=False, checkpoint=tmp_path, on_epoch_end=stop)
+    resumed = model(**SUBWORDS).fit(PETS, frozen=["dog"], progress=False, checkpoint=tmp_path, resume=True)
+    np.testing.assert_array_equal(resumed.vectors.vectors, whole.vectors.vectors)
+
+
+def test_ngrams_start_from_those_of_a_model_with_the_same_ones(capfd):
+    subwords = {**SUBWORDS, "buckets": 100_000}  # in which no two n-grams meet
+    given = model(**subwords).fit(PETS, progress=False).vectors
+    same = model(lr=1e-12, **subwords).fit(TOOLS, initial=given, progress=None).vectors
+    assert "2 of 4 words start from given vectors, and so do their n-grams" in capfd.readouterr().err
+    np.testing.assert_allclose(same["dogs"], given["dogs"], atol=1e-5)  # which is in neither text
+    np.testing.assert_allclose(same[["dog", "cat"]], given[["dog", "cat"]], atol=1e-5)
+    other = model(lr=1e-12, **SUBWORDS | {"buckets": 200}).fit(TOOLS, initial=given, progress=None).vectors
+    assert "their n-grams do not, as the given ones are others" in capfd.readouterr().err
+    assert np.abs(other["dogs"] - given["dogs"]).max() > 1e-3
+    np.testing.assert_allclose(other[["dog", "cat"]], given[["dog", "cat"]], atol=1e-5)
+
+
 def test_nothing_given_changes_no_bit():
     with_none = model().fit(PETS, initial=None, frozen=(), progress=False)
     np.testing.assert_array_equal(with_none.vectors.vectors, model().fit(PETS, progress=False).vectors.vectors)

@@ -150,23 +150,47 @@ class Engine(ABC):
 
     @abstractmethod
     def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
-        """Replace some word vectors.
+        """Replace some rows of the table of inputs.
 
         Args:
-            rows: (n,) the numbers of the words.
+            rows: (n,) their numbers: those of words, and with subwords V more for n-grams.
             vectors: (n, D).
         """
+
+    def put_words(self, words: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace the vectors of some words; with subwords by their own rows, as words share those of n-grams.
+
+        Args:
+            words: (n,) the numbers of the words.
+            vectors: (n, D).
+        """
+        if self.parts is not None and len(words):
+            counts = np.diff(self.parts.offsets)[words, None].astype(np.float32)
+            vectors = self.vectors[words] + counts * (vectors - self.words(words))
+        self.put_vectors(words, vectors)
+
+    def words(self, words: NDArray[np.int64]) -> Floats:
+        """The vectors of some words, (n, D): with subwords the means of their rows."""
+        return self.vectors[words] if self.parts is None else self.parts.chosen(words).means(self.rows)
 
     def hold(self, rows: NDArray[np.int64]) -> None:
         """Keep some word vectors as they are now, whatever is trained from here on.
 
         Plain PyTorch puts them back after every batch, which is the same as not changing them. The other engines do so
         after every `HELD_SPAN` entries of text: in between they move, and others learn from them as they are then.
+        With subwords those of words that are not in that text move with the n-grams, until the end of the span.
 
         Args:
             rows: (n,) the numbers of the words.
         """
-        self.held = HeldRows(rows, self.vectors[rows], len(self.vectors)) if len(rows) else None
+        self.held = HeldRows(rows, self.words(rows), len(self.vectors)) if len(rows) else None
+
+    def put_back(self, ids: NDArray[np.integer[Any]] | None = None) -> None:
+        """Put held words back, those among some ids; None for all whose vectors others can have moved, by n-grams."""
+        if self.held is None or (ids is None and self.parts is None):
+            return
+        moved = slice(None) if ids is None else self.held.among(ids)
+        self.put_words(self.held.rows[moved], self.held.vectors[moved])
 
     @abstractmethod
     def copy_words(self, other: "Engine", numbers: NDArray[np.int64]) -> None:

@@ -90,8 +90,8 @@ class FusedEngine(Engine):
         every: list[Losses] = []
         for piece, place in in_pieces(span, position, self.reach):
             every.append(self._train(piece, place))
-            moved = self.held.among(piece.ids)
-            self.inputs[self.held.rows[moved], : self.dim] = self.held.vectors[moved]
+            self.put_back(piece.ids)
+        self.put_back()
         return Losses.total(every)
 
     def _train(self, span: Span, position: Position) -> Losses:
@@ -139,7 +139,7 @@ class FusedEngine(Engine):
             array[:] = state[name]
 
     def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
-        """Replace the rows of some words."""
+        """Replace some rows."""
         self.inputs[rows, : self.dim] = vectors
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:

@@ -22,7 +22,6 @@ from logq.training.batch_feed import feed
 from logq.word2vec.engines import (
     Engine,
     Floats,
-    HeldRows,
     Position,
     Span,
     check_arrays,
@@ -172,6 +171,7 @@ class PlainEngine(Engine):
                 total += self._step(batch)
                 pairs += len(batch.targets)
                 done += batch.entries
+        self.put_back()
         return Losses(pairs, float(total), pairs)
 
     def _step(self, batch: WordBatch) -> Tensor:
@@ -181,14 +181,8 @@ class PlainEngine(Engine):
         loss.backward()
         self.optimizer.step()
         if self.held is not None:
-            self._put_back(self.held, batch.inputs)
+            self.put_back(batch.inputs.cpu().numpy())
         return loss.detach()
-
-    @torch.no_grad()
-    def _put_back(self, held: HeldRows, inputs: Tensor) -> None:
-        moved = held.among(inputs.cpu().numpy())
-        if len(moved):
-            self.put_vectors(held.rows[moved], held.vectors[moved])
 
     @property
     def vectors(self) -> Floats:
@@ -228,7 +222,7 @@ class PlainEngine(Engine):
 
     @torch.no_grad()
     def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
-        """Replace the rows of some words."""
+        """Replace some rows."""
         of_words = torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device)
         self.model.vectors[torch.from_numpy(rows).to(self.device)] = of_words
 

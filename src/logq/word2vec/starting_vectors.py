@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq.text import Vocabulary
+from logq.text import CharacterNgrams, Vocabulary
 from logq.text.words import check_strings
 from logq.training.checkpoint import fingerprint
 from logq.vectors import KeyedVectors
+from logq.vectors.subwords import Subwords
 from logq.word2vec.engines import Engine
 
 __all__ = ["StartingVectors"]
@@ -23,6 +24,7 @@ class StartingVectors:
         initial: vectors, or a path to some; None for none.
         frozen: the words that are held; True for all that `initial` has.
         dim: D.
+        ngrams: those that words consist of; None without subwords.
 
     Attributes:
         started: how many words started from `initial`.
@@ -45,6 +47,7 @@ class StartingVectors:
         initial: KeyedVectors | str | os.PathLike[str] | None,
         frozen: Iterable[str] | bool,
         dim: int,
+        ngrams: CharacterNgrams | None = None,
     ) -> None:
         given = KeyedVectors.load(initial) if isinstance(initial, str | os.PathLike) else initial
         if given is not None and not isinstance(given, KeyedVectors):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -55,6 +58,7 @@ class StartingVectors:
         if frozen is True and given is None:
             raise ArgumentError("frozen", "the words to hold, where no initial vectors are given", True)
         self._given = given
+        self._ngrams = ngrams
         self._frozen = frozen if isinstance(frozen, bool) else check_strings("frozen", frozen)
         self.started = self.held = 0
 
@@ -76,7 +80,16 @@ class StartingVectors:
         """Replace what the words start from."""
         here, there = self._rows(vocabulary)
         if self._given is not None:
-            engine.put_vectors(here, self._given.vectors[there].astype(np.float32, copy=False))
+            self._put_ngrams(engine, self._given.subwords)
+            engine.put_words(here, self._given.vectors[there].astype(np.float32, copy=False))
+
+    def _put_ngrams(self, engine: Engine, given: Subwords | None) -> None:
+        """Replace the n-grams of an engine with subwords, where the given ones have the same numbers."""
+        if given is None or engine.parts is None or given.ngrams != self._ngrams:
+            return
+        rows = given.rows_of(engine.parts.buckets)
+        there = np.flatnonzero(rows >= 0)
+        engine.put_vectors(engine.parts.num_words + there, given.vectors[rows[there]].astype(np.float32, copy=False))
 
     def hold(self, engine: Engine, vocabulary: Vocabulary) -> None:
         """Hold rows of an engine as they are by now."""
@@ -99,6 +112,9 @@ class StartingVectors:
     def describe(self, vocabulary: Vocabulary) -> str:
         """What is given, as a sentence."""
         parts = [f"{self.started:,} of {len(vocabulary):,} words start from given vectors"] if self._given else []
+        if self._given and self._ngrams and self._given.subwords:
+            same = self._given.subwords.ngrams == self._ngrams
+            parts.append("and so do their n-grams" if same else "their n-grams do not, as the given ones are others")
         if self.held:
             parts.append(f"{self.held:,} are held" if parts else f"{self.held:,} of {len(vocabulary):,} words are held")
         return ", ".join(parts)

@@ -188,8 +188,7 @@ class TritonEngine(Engine):
         every: list[Losses] = []
         for piece, place in in_pieces(span, position, self.reach):
             every.append(self._take(piece, place))
-            moved = self.held.among(piece.ids)  # put back on the device's own stream, behind what was started there
-            self.put_vectors(self.held.rows[moved], self.held.vectors[moved])
+            self.put_back(piece.ids)  # on the device's own stream, behind what was started there
         return Losses.total(every)
 
     def _take(self, span: Span, position: Position) -> Losses:

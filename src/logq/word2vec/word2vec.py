@@ -89,6 +89,12 @@ class Word2Vec(WithGensimNames, LearnedWords):
             "make_cum_table": "leave it out: fit makes what negatives are drawn from",
             "init_sims": "leave it out: lengths are computed when they are needed",
             "infer_vector": "take logq.vectors.SentenceVectors(model.vectors).encode([words])",
+            "build_vocab_from_freq": "give them to fit: fit(text, vocabulary=Vocabulary(words, counts))",
+            "corpus_total_words": "it is vocabulary.total",
+            "negative": "it is called num_sampled",
+            **{
+                old: f"it is called {new}" for new, option in LearnedWords.options().items() for old in option.help.also
+            },
         }
     )
 
@@ -152,11 +158,14 @@ class Word2Vec(WithGensimNames, LearnedWords):
             keep: a function of a word and its count in the text: True keeps the word however rare it is, False leaves
                 it out, None goes by `min_count`. The text is then read twice.
             initial: vectors to start from, of any source, or a path to some: words that are in both get them, also
-                those that are known already. How many is said; output vectors are not changed.
+                those that are known already. How many is said; output vectors are not changed. With `subwords` n-grams
+                start from those of `initial` too, where it has the same ones, as a .bin of fastText can; the rest of
+                each vector is in the row of the word's own.
             frozen: words whose vectors stay as they are at the start; True for all that `initial` has. What they are
                 predicted by is learned all the same. In plain PyTorch they never change. The compiled engine and GPUs
                 put them back after 16,384 entries of text: until then they move, and others learn from them as they
-                are at that moment.
+                are at that moment. With `subwords` they share n-grams, which go on learning: rows of their own make up
+                for that, to rounding.
             encoding: of the files, such as "latin-1"; None recognizes it.
             cache: a folder for the encoded text, which is used again by the next run over the same files.
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
@@ -184,7 +193,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
         calls = CallbackRun(callbacks, self)
         options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, calls)
         reading: dict[str, Any] = {"encoding": encoding, "cache": cache, "progress": progress}
-        start = StartingVectors(initial, frozen, self.dim)
+        start = StartingVectors(initial, frozen, self.dim, self.ngrams)
         if frozen and self.partitions > 1:
             raise ArgumentError("frozen", "no words where the tables are in partitions", frozen)
         if warm is not None and check_bool("warm", warm):
@@ -233,13 +242,13 @@ class Word2Vec(WithGensimNames, LearnedWords):
             say(f"word2vec: {start.describe(vocabulary)}", options.progress)
         engine = company.call(lambda: self._make_engine(vocabulary, seeds))
         start.put_into(engine, vocabulary)
+        start.hold(engine, vocabulary)  # as they are at the start, also in a run that is resumed
         run = company.run(corpus, engine, seeds.run)
         not_restored = "tables in partitions" if self.partitions > 1 else company.not_restored
         run.best = options.callbacks.best_of(0, refused=not_restored)
         if state is not None:
             with checkpoint.restoring():
                 run.restore(state)
-        start.hold(engine, vocabulary)
         self.invalid_lines, self.long_words = corpus.invalid_lines, corpus.long_words
         self.vocabulary, self._engine = vocabulary, engine
         self._warn_of_thinning()

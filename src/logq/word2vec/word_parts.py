@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.text import CharacterNgrams
-from logq.vectors.subwords import with_own_rows
+from logq.vectors.subwords import mean_rows, with_own_rows
 
 __all__ = ["WordParts"]
 
@@ -51,9 +51,20 @@ class WordParts(NamedTuple):
             >>> parts.chosen(np.array([1])).rows.tolist()
             [1, 2, 4, 5, 3]
         """
-        spans = [slice(*self.offsets[word : word + 2]) for word in words]
-        offsets = np.cumsum([0, *(span.stop - span.start for span in spans)])
-        return WordParts(offsets, np.concatenate([self.rows[span] for span in spans]), self.buckets)
+        counts = np.diff(self.offsets)[words]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[words] - offsets[:-1], counts)
+        return WordParts(offsets, self.rows[places], self.buckets)
+
+    def means(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The vectors of all words, (V, D), by the rows of a table (V + R, D).
+
+        Example:
+            >>> parts = WordParts.of(["tea", "teas"], CharacterNgrams(3, 3, 1000))
+            >>> parts.means(np.arange(7, dtype=np.float32)[:, None]).tolist()
+            [[3.0], [3.0]]
+        """
+        return mean_rows(table, self.offsets, self.rows)
 
     @property
     def num_words(self) -> int:
