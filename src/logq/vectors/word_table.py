@@ -52,6 +52,15 @@ class WordTable(WithGensimNames):
             ),
             "wmdistance": "take SentenceVectors(vectors).similarity(a, b), which compares texts by their means",
             "sort_by_descending_frequency": "words keep the order in which they were given",
+            "vectors_for_all": "make them: KeyedVectors(words, vectors[words]); most_similar(among=words) needs none",
+            "cosine_similarities": "take distances(vector), which are 1 - cosine",
+            "norms": "take numpy.linalg.norm(vectors.vectors, axis=1)",
+            "unit_normalize_all": "make new ones: KeyedVectors(words, rows), with rows divided by their lengths",
+            "set_vecattr": "give counts to KeyedVectors(words, vectors, counts)",
+            "similarity_unseen_docs": "take logq.vectors.SentenceVectors(vectors).similarity(a, b)",
+            "get_sentence_vector": "take logq.vectors.SentenceVectors(vectors, smoothing=None).encode([words])",
+            "vectors_ngrams": "they are subwords.vectors",
+            "rank_by_centrality": "sort words by their similarity(...) to get_mean_vector(words)",
         }
     )
 
