@@ -83,7 +83,11 @@ def test_json_of_values(tmp_path):
 
 
 def test_a_table_of_other_items_is_refused_and_what_is_missing_said(tmp_path):
-    for text in ("item,color\nx,red\ny,blue\n", "item,color\n", "item,color\na,\nb,\n"):
+    with pytest.raises(
+        BadInputError, match=r"items\.txt: expected some ids of the log, got none in 2 rows, .* of 'x'; ids"
+    ):
+        read_features(table(tmp_path, "item,color\nx,red\ny,blue\n"), Identifiers(["a", "b", "c"]))
+    for text in ("item,color\n", "item,color\na,\nb,\n"):
         with pytest.raises(BadInputError, match=r"items\.txt: expected features of what the log has, found"):
             read_features(table(tmp_path, text), Identifiers(["a", "b", "c"]))
     told = []

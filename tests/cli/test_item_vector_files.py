@@ -52,7 +52,9 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path):
     np.savez(tmp_path / "w.npz", ids=[1], rows=[[1.0]])
     with pytest.raises(BadInputError, match="expected arrays called ids and vectors, found ids, rows"):
         read_item_vectors(tmp_path / "w.npz", ids)
-    with pytest.raises(BadInputError, match="expected vectors of items of the log, found 3 of others"):
+    with pytest.raises(
+        BadInputError, match=r"v\.txt: expected some ids of the log, got none in 3 rows, whose first is of 30"
+    ):
         read_item_vectors(written(tmp_path, "txt"), Identifiers([1, 2]))
     with pytest.raises(BadInputError, match=r"missing\.npy"):
         read_item_vectors(tmp_path / "missing.npy", ids)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logq._arguments import ArgumentError, BadArgumentError
 from logq._files import parsing
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.text_reading import check_input_file
@@ -116,6 +117,11 @@ def named(path: Path) -> Generator[None, None, None]:
     try:
         with parsing(path, by_arguments=True):
             yield
+    except BadArgumentError as error:
+        if error.name not in ("frame", "keys"):  # the table itself, of which a user of the command sees the file
+            raise BadInputError(str(error)) from error
+        said = ArgumentError("", error.expected, error.got).message(str(path))
+        raise BadInputError(f"{said}; ids are in the first column of a table") from error
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
 
@@ -125,9 +131,7 @@ def _told(found: "Features", path: Path, buckets: int, tell: Callable[[str], Non
 
     known = _with_values(found)
     if not known:
-        others = found.dropped.get("unknown id", 0)
-        got = f"{others:,} rows of others" if others else "no row with a value"
-        raise BadInputError(f"{path}: expected features of what the log has, found {got}; ids are in the first column")
+        raise BadInputError(f"{path}: expected features of what the log has, found no row with a value")
     if tell is not None and (found.dropped or known < len(found)):
         lost = "".join(f", left out {count:,} ({reason})" for reason, count in found.dropped.items())
         tell(f"{path}: has values for {known:,} of {len(found):,} in the log{lost}")

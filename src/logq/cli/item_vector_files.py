@@ -43,7 +43,7 @@ def read_item_vectors(
         found = Features.from_vectors(keys, vectors, ids, name=NAME)
     known = int(found.dense[NAME].any(axis=1).sum())
     if not known:
-        raise BadInputError(f"{path}: expected vectors of items of the log, found {len(keys):,} of others")
+        raise BadInputError(f"{path}: expected vectors of items of the log, found nothing but zeros")
     if tell is not None and (known < len(found) or found.dropped):
         lost = "".join(f", left out {count:,} ({reason})" for reason, count in found.dropped.items())
         tell(f"{path}: has vectors for {known:,} of {len(found):,} in the log{lost}")

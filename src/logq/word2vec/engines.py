@@ -166,7 +166,8 @@ class Engine(ABC):
         """
         if self.parts is not None and len(words):
             counts = np.diff(self.parts.offsets)[words, None].astype(np.float32)
-            vectors = self.vectors[words] + counts * (vectors - self.words(words))
+            moved = self.vectors[words] + counts * (vectors - self.words(words))
+            vectors = moved.astype(np.float32, copy=False)
         self.put_vectors(words, vectors)
 
     def words(self, words: NDArray[np.int64]) -> Floats:
