@@ -79,7 +79,8 @@ SHOWN = Interactions.from_arrays(
 
 
 def test_lists_of_a_column_are_those_of_the_events():
-    events = TargetEvents.read(SHOWN, None, 2, 1.0, "shown")
+    with pytest.warns(UserWarning, match=r"left out 3 of 21 ids in the column .shown. .* such as .zebra.$"):
+        events = TargetEvents.read(SHOWN, None, 2, 1.0, "shown")
     rows = np.array([[1, 4, -1]])
     batch = events.of({"targets": np.where(rows < 0, -1, SHOWN.items[rows]), "events": rows})
     codes = {name: code for code, name in enumerate(SHOWN.item_ids.keys.tolist())}

@@ -212,6 +212,18 @@ def test_numbers_are_extra_negatives_only_where_they_are_ids(items, shown, expec
     assert events.of({"event": np.arange(3)})["extra"][:, 0, 0].tolist() == expected
 
 
+def test_ids_of_extra_negatives_that_are_not_in_the_log_are_counted():
+    log = Interactions.from_arrays([1, 1, 1], [4, 5, 6], columns={"shown": ["4 9,4 5", None, "9,4"]})
+    with pytest.warns(UserWarning, match=r"left out 2 of 4 ids in the column 'shown' .* such as '9,4'$"):
+        events = TargetEvents.read(log, None, 1, 1.0, "shown")
+    assert events.of({"event": np.arange(3)})["extra"].tolist() == [[[0, 1]], [[-1, -1]], [[-1, -1]]]
+    log = Interactions.from_arrays([1, 1], [4, 5], columns={"shown": [None, None]})
+    with pytest.raises(
+        ValueError, match=r"^extra_negatives: expected ids of items in the column 'shown', got none in any"
+    ):
+        TargetEvents.read(log, None, 1, 1.0, "shown")
+
+
 def test_a_column_without_an_id_is_no_column_of_extra_negatives():
     log = Interactions.from_arrays([1, 1], [4, 5], columns={"shown": np.array([3.7, 4.5])})
     with pytest.raises(ValueError, match=r"extra_negatives: expected ids of items, .* in the column 'shown', got 3.7"):

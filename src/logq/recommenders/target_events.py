@@ -1,7 +1,9 @@
 """TargetEvents: what a log says about the events that are targets: their weights, what follows, what is none."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -163,10 +165,23 @@ def _lists_of_items(log: Interactions, name: str) -> tuple[NDArray[np.int64], ND
         numbers, codes = np.unique(column, return_inverse=True)
         values = [str(int(n)) if isinstance(n, int) or n.is_integer() else "" for n in numbers.tolist()]
     known = {str(key): code for code, key in enumerate(log.item_ids.keys.tolist())}
-    lists = [[known[word] for word in value.split() if word in known] for value in values]
+    words = [value.split() for value in values]
+    lists = [[known[word] for word in of_value if word in known] for of_value in words]
+    if name in log.column_ids and not any(words):
+        raise ArgumentError("extra_negatives", f"ids of items in the column {name!r}", Verbatim("none in any event"))
     if not any(lists):
         got = next(filter(None, values), "" if name in log.column_ids else column[0].item())
         raise ArgumentError("extra_negatives", f"ids of items, with spaces between, in the column {name!r}", got)
+    events = np.bincount(codes.reshape(-1), minlength=len(values))
+    total, left = (int(events @ [len(of_value) for of_value in several]) for several in (words, lists))
+    if left < total:
+        unknown = next(word for word in chain.from_iterable(words) if word not in known)
+        warnings.warn(
+            f"extra_negatives: left out {total - left:,} of {total:,} ids in the column {name!r} unknown to the log, "
+            f"such as {unknown!r}",
+            UserWarning,
+            stacklevel=2,
+        )
     table = np.full((len(lists), max(map(len, lists))), -1, dtype=np.int64)
     for row, items in zip(table, lists, strict=True):
         row[: len(items)] = items
