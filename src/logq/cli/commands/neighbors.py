@@ -59,10 +59,13 @@ def neighbors(
     if output is not None:
         check_file(output)
     known = read_vectors(vectors, reading, mapped=True)
-    from logq.folders.index_folders import load_index_of_words
     from logq.vectors.nearest_words import UnknownWord
 
-    where = None if index is None else load_index_of_words(known, index, "cosine")
+    where = None
+    if index is not None:
+        from logq.folders.index_folders import load_index_of_words
+
+        where = load_index_of_words(known, index, "cosine")
     unknown: list[UnknownWord] = []
     if minus or together:
         question = " ".join([" + ".join(words), *(f"- {word}" for word in minus or [])])
