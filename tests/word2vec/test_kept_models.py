@@ -187,14 +187,20 @@ def test_a_kill_while_saving_leaves_one_of_both_models(tmp_path):
         one.save(tmp_path)
     rng, seen = np.random.default_rng(0), []
     for _ in range(20):
+        told, tells = os.pipe()
         child = os.fork()
         if child == 0:
             for number in range(10_000):
                 models[number % 2].save(tmp_path)
+                os.write(tells, b".")
             os._exit(0)
-        time.sleep(rng.uniform(0.005, 0.05))
+        for _ in range(rng.integers(1, 5)):  # saved so often, however busy the machine is
+            os.read(told, 1)
+        time.sleep(rng.uniform(0, 0.005))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(told)
+        os.close(tells)
         kept = logq.load(tmp_path)
         seen.append("saw" in kept.vocabulary)
         assert_same(kept, models[seen[-1]])
