@@ -57,6 +57,19 @@ def test_long_lines_are_cut_and_nothing_else_changes(parts: list[str], chunk: in
         assert list(corpus.cut(io.BytesIO(text))) == expected
 
 
+def test_forms_of_vectors_are_scored_as_those_that_were_trained(tmp_path: Path) -> None:
+    pairs, text = tmp_path / "pairs.txt", tmp_path / "text.txt"
+    text.write_text("\n".join(["tea cup spoon pot", "sun moon star sky"] * 40))
+    pairs.write_text("tea cup 9\nsun star 8\ntea moon 1\ncup sky 2\n")
+    command = [str(WORDS / "reworked.py"), str(text), "--similarity", str(pairs), "--seeds", "1", "2"]
+    done = subprocess.run([sys.executable, *command, "--dim", "8", "--epochs", "1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 7
+    trained, half = rows[0][1], rows[1][1]
+    assert trained == half  # four pairs keep their order in half precision
+
+
 def test_training_is_timed_by_its_progress() -> None:
     seconds = load("measure").seconds_of_progress
     # 3 s of vocabulary, then 10 per cent a second; the last number is printed again while the vectors are written.

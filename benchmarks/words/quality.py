@@ -5,7 +5,9 @@ A process of its own, so that what it loads does not count towards the memory of
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from logq import KeyedVectors
 from logq.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
@@ -13,6 +15,18 @@ from logq.evaluation import read_analogies, read_pairs, word_analogies, word_sim
 
 def load(path: Path) -> KeyedVectors:
     return KeyedVectors.load(path) if path.is_dir() else KeyedVectors.load_word2vec_format(path)
+
+
+def scores(vectors: KeyedVectors, pair_files: Sequence[tuple[str, Any]], questions: Any) -> dict[str, Any]:
+    """Of each test set the score, and how many pairs or questions it is of; of analogies where there are questions."""
+    found: dict[str, Any] = {}
+    for name, pairs in pair_files:
+        result = word_similarity(vectors, pairs)
+        found[name] = (result.spearman.coefficient, result.pairs)
+    if questions is not None:
+        total = word_analogies(vectors, questions).total
+        found["analogies"] = (total.accuracy, total.total)
+    return found
 
 
 def main() -> None:
@@ -26,14 +40,7 @@ def main() -> None:
     answers = []
     for path in files:
         vectors = KeyedVectors(shared, load(path)[shared])
-        scores = {}
-        for name, pairs in pair_files:
-            result = word_similarity(vectors, pairs)
-            scores[name] = (result.spearman.coefficient, result.pairs)
-        if questions is not None:
-            total = word_analogies(vectors, questions).total
-            scores["analogies"] = (total.accuracy, total.total)
-        answers.append(scores)
+        answers.append(scores(vectors, pair_files, questions))
     print(json.dumps({"words": len(shared), "scores": answers}))
 
 
