@@ -157,6 +157,17 @@ def test_work_that_has_ended_is_done(clock, capsys, parts):
     assert capsys.readouterr().err.splitlines()[-1].startswith("guessed: 100%, 10 words/s")
 
 
+def test_what_is_slow_is_told_by_the_minute_or_the_hour(clock, capsys):
+    with Progress(4, "trials", "tuning", clock=clock) as progress:
+        clock.now += 12
+        progress.advance(0, best="0.1")
+        assert "trials/" not in drawn(progress, 200)  # nothing is known yet
+        work(progress, clock, 1, 60, 1)
+        assert "50 trials/h" in drawn(progress, 200)  # in 72 s
+        work(progress, clock, 3, 20, 1)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("tuning: 100%, 1.82 trials/min, 2:12 elapsed")
+
+
 def test_almost_done_is_not_done(clock):
     progress = Progress(1000, "words", "skip-gram", clock=clock)
     work(progress, clock, 999, 0.1, 1)

@@ -27,6 +27,12 @@ def test_a_shape_binds_its_letters_and_later_ones_must_agree():
         (torch.zeros(3), "B", "x: expected shape (B,) with B = 2, got (3,)"),
         (torch.zeros(3, 3), ("N", 2), "x: expected shape (N, 2), got (3, 3)"),
         (torch.zeros(()), "N", "x: expected shape (N,), got ()"),
+        (
+            torch.zeros(2, 4, 3),
+            "BD",
+            "x: expected shape (B, D) with B = 2, got (2, 4, 3); each position is a row: x.flatten(0, 1), and so with "
+            "the targets",
+        ),
     ],
 )
 def test_a_wrong_shape(value, letters, message):

@@ -27,6 +27,7 @@ from logq.tables.notebook_html import escape
 __all__ = ["Limit", "Progress", "format_bytes", "format_quantity", "format_seconds", "say"]
 
 _SAMPLE_EVERY = 0.2  # seconds between two looks at the clock's and the work's position
+_TIMES = (1, "s"), (60, "min"), (3600, "h")
 _SAMPLES = 60  # so the rate is that of the last twelve seconds
 _LINE_EVERY = 10.0  # seconds between two plain lines
 _QUICK = 2.0  # work shorter than this leaves no trace in a log
@@ -262,7 +263,8 @@ class Progress:
             parts["percent"] = f"{math.floor(100 * self.share):3d}%"
         else:
             parts["done"] = f"{format_quantity(self.done)} {self.unit}"
-        parts["rate"] = f"{format_quantity(rate)} {self.unit}/s"
+        if rate > 0 or self.done:
+            parts["rate"] = self._rate_text(rate)
         parts["elapsed"] = f"{format_seconds(self.elapsed)} elapsed"
         if not self._finished and math.isfinite(self.total):
             left = (self.total - self.done) / rate if rate > 0 else math.inf
@@ -274,6 +276,11 @@ class Progress:
         if known := [f"{name} {text}" for name, text in shown.items() if text != "nan"]:
             parts["fields"] = ", ".join(known)
         return parts
+
+    def _rate_text(self, rate: float) -> str:
+        """The rate in the unit of time in which it is at least one: 52 trials/h and not 0.0144 trials/s."""
+        seconds, name = next(((s, name) for s, name in _TIMES if rate * s >= 1), (1, "s") if rate == 0 else _TIMES[-1])
+        return f"{format_quantity(rate * seconds)} {self.unit}/{name}"
 
     def _print(self) -> None:
         parts = self._parts()

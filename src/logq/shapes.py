@@ -61,9 +61,11 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
         known = [f"{letter} = {sizes[letter]}" for letter in letters if isinstance(letter, str) and letter in sizes]
         comma = "," if len(wanted) == 1 else ""
         expected = f"shape ({', '.join(map(str, letters))}{comma})"
-        raise ArgumentError(
-            name, expected + (f" with {', '.join(dict.fromkeys(known))}" if known else ""), tuple(value.shape)
-        )
+        hint, more = "", value.ndim - len(letters)
+        if list(letters[:1]) == ["B"] and more > 0:  # such as (batch, position, D) of a model of sequences
+            hint = f"each position is a row: {name}.flatten(0, {more}), and so with the targets"
+        expected += f" with {', '.join(dict.fromkeys(known))}" if known else ""
+        raise ArgumentError(name, expected, tuple(value.shape), hint)
     sizes.update({letter: size for letter, size in zip(letters, value.shape, strict=True) if isinstance(letter, str)})
 
 

@@ -24,6 +24,7 @@ COMMANDS = [
     ["prepare"],
     ["vocab"],
     ["phrases"],
+    ["tokenize"],
     ["demo"],
     ["demo", "words"],
     ["demo", "items"],

@@ -71,7 +71,8 @@ def test_columns_that_look_like_nothing(logq, tmp_path):
     code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", "--separator", ",")
     assert code == 2
     assert err.startswith("Error: --item: expected the name of a column")
-    assert err.endswith(f"none of the columns looks like items: 'foo', 'bar'; the file is {path}\n")
+    assert "none of the columns 'foo', 'bar' looks like users or items; " in err
+    assert err.endswith(f"(--user NAME --item NAME) name them; the file is {path}\n")
 
 
 def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkeypatch):

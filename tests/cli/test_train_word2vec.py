@@ -120,7 +120,7 @@ def test_quiet_prints_nothing(logq, corpus, tmp_path):
 
 def test_what_is_chosen_for_the_text_is_said(logq, corpus, tmp_path):
     code, _, err = logq("train", "word2vec", corpus, "-o", tmp_path, "--dim", 4, "--epochs", 1, "--seed", 1)
-    assert (code, err) == (0, "Word2Vec: chosen for this text are num_sampled 5, sample 0.001\n")
+    assert (code, err) == (0, "Word2Vec: settings chosen for this text: num_sampled=5, sample=0.001\n")
     assert json.loads((tmp_path / "vectors.json").read_text())["info"]["sample"] == 1e-3
 
 

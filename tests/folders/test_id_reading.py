@@ -21,3 +21,15 @@ def test_an_unknown_id_is_told_with_those_like_it():
         known_ids(Identifiers([10, 20]), ["x"], "item")
     with pytest.raises(UnknownIdError, match="saved without its users"):
         known_ids(Identifiers([]), ["x"], "user")
+
+
+def test_a_title_is_no_id_but_tells_which_one_is_meant():
+    ids, titles = Identifiers(["B3", "B1", "B2", "B4"]), ["Star Wars: Return", "", "Star Wars", "Heat"]
+    with pytest.raises(UnknownIdError) as raised:
+        known_ids(ids, ["star wars"], "item", titles)
+    assert str(raised.value) == (
+        "'star wars' is not among the 4 items of the log, which are known by id; "
+        "like it are B2 (Star Wars), B3 (Star Wars: Return)"
+    )
+    with pytest.raises(UnknownIdError, match=r"of the log; some of them are B3, B1, B2, B4$"):
+        known_ids(ids, ["Alien"], "item", titles)

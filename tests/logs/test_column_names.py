@@ -76,9 +76,10 @@ def test_types_of_headers_may_be_left_out():
         (
             ["a", "b"],
             {},
-            "item: expected the name of a column, got None; none of the columns looks like items: 'a', 'b'",
+            "user: expected the name of a column, got none; none of the columns 'a', 'b' looks like users or items; "
+            r"user=NAME, item=NAME \(--user NAME --item NAME\) name them",
         ),
-        (["item", "b"], {}, "user: expected the name of a column, got None; none of the columns looks like users"),
+        (["item", "b"], {}, r"none of the columns 'item', 'b' looks like users; user=NAME \(--user NAME\) names one"),
         (["user", "item"], {"time": "ts"}, "time: expected one of the columns 'user', 'item', got 'ts'"),
         (["user", "item"], {"item": 2}, r"item: expected a column in \[0, 2\), got 2"),
     ],

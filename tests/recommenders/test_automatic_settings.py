@@ -226,7 +226,7 @@ def test_what_was_chosen_is_said_once(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
     SASRec(**FAST).fit(walks(30, 12, 9))
     said = capsys.readouterr().err
-    assert said.startswith("SASRec: chosen for this log are examples prefixes, max_length 10, layer bsarec")
+    assert said.startswith("SASRec: settings chosen for this log: examples=prefixes, max_length=10, layer=bsarec")
 
 
 @pytest.mark.parametrize("value", ["automatic", "", None, 1.5])

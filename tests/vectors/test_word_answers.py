@@ -181,3 +181,15 @@ def test_what_cannot_be_mapped_is_said(tmp_path):
     KV.save_word2vec_format(tmp_path / "v.txt")
     with pytest.raises(ArgumentError, match=r"^mmap: expected False for a file that `save` did not write"):
         KeyedVectors.load(tmp_path / "v.txt", mmap=True)
+
+
+def test_sentences_are_fitted_from_a_file_as_from_lists(tmp_path):
+    words = KeyedVectors(["the", "tea", "cup", "saw"], [[1, 0], [0.5, 1], [0.5, 2], [1, -2]], [90, 5, 3, 2])
+    (tmp_path / "text.txt").write_text("the tea\nthe cup\nthe saw\n")
+    of_lists = SentenceVectors(words).fit([["the", "tea"], ["the", "cup"], ["the", "saw"]])
+    for path in (tmp_path / "text.txt", str(tmp_path / "text.txt")):
+        assert SentenceVectors(words).fit(path).directions.tolist() == of_lists.directions.tolist()
+    with pytest.raises(TypeError, match=r"got 'the tea'; sentence.split\(\) makes one"):
+        of_lists.encode(["the tea"])
+    with pytest.raises(FileNotFoundError, match="no file 'the tea'"):
+        SentenceVectors(words).fit("the tea")

@@ -178,7 +178,7 @@ def test_of_many_words_frequent_ones_are_thinned_out_more(
         assert {name: choice.value for name, choice in model.chosen.items()} == expected
         assert model.settings().items() >= expected.items()
         assert {choice.reason for choice in model.chosen.values()} == {f"{50 * epochs} words in all epochs"}
-        said = "Word2Vec: chosen for this text are num_sampled {num_sampled}, sample {sample}\n"
+        said = "Word2Vec: settings chosen for this text: num_sampled={num_sampled}, sample={sample}\n"
         assert said.format(**expected) in capsys.readouterr().err
     model.save(tmp_path)
     monkeypatch.setattr(word2vec_config, "MANY_WORDS", 1)

@@ -164,6 +164,7 @@ logq explore model
         "vocab": _command("vocab:vocab"),
         "prepare": _command("prepare:prepare"),
         "phrases": _command("find_phrases:phrases"),
+        "tokenize": _command("tokenize_text:tokenize_text"),
     },
     # `main` reads these.
     switches=(

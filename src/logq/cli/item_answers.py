@@ -143,9 +143,10 @@ def answer_each(
         lenient: whether unknown ids are asked about too.
     """
     ids: Identifiers = getattr(answers.found.model.known, f"{answers.what}_ids")
+    titles = answers.found.titles if answers.what == "item" else None
     for word in words:
         try:
-            (one,) = typed_ids(ids, [word]) if lenient else known_ids(ids, [word], answers.what)
+            (one,) = typed_ids(ids, [word]) if lenient else known_ids(ids, [word], answers.what, titles)
         except UnknownIdError as error:
             answers.unknown.append(str(error))
             continue

@@ -148,9 +148,13 @@ def export_model(
         raise ArgumentError("format", f"one of {', '.join(one.name for one in FORMATS)}", format)
     chosen = next((one for one in fitting if format in (None, one.name)), None)
     if chosen is None:
-        expected = f"one of those that {type(model).__name__} has: {names}" if names else "another model"
-        got = Verbatim(format or type(model).__name__)
-        raise ArgumentError("format", expected, got, "" if names else "no format fits it")
+        name = type(model).__name__
+        if names:
+            raise ArgumentError("format", f"one of those that {name} has: {names}", Verbatim(format))
+        hint = (
+            "it is neither a network nor vectors; `logq serve` answers from it, `logq recommend --all` writes answers"
+        )
+        raise ArgumentError("model", "one that another program can read", Verbatim(name), hint)
     home = Path(folder)
     if home.is_dir() and any(home.iterdir()) and not (home / EXPORTED).exists():
         raise ArgumentError("folder", "an empty folder, or one with an earlier export", os.fspath(folder))

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from logq._arguments import ArgumentError
+from logq._arguments import ArgumentError, Verbatim
 from logq.logs.time_values import looks_like_time
 
 __all__ = [
@@ -150,10 +150,16 @@ def guess_columns(
                 notes[role] = f"took the column {name!r}"
         if name is not None:
             found[role] = name
-    for role, missing in (("item", "item" not in found), ("user", "user" not in found and "session" not in found)):
-        if missing:
-            hint = f"none of the columns looks like {role}s: {', '.join(map(repr, names))}"
-            raise ArgumentError(role, "the name of a column", asked.get(role), hint)
+    missing = [] if "user" in found or "session" in found else ["user"]
+    missing += [] if "item" in found else ["item"]
+    if missing:
+        roles = " or ".join(f"{role}s" for role in missing)
+        names_them = ", ".join(f"{role}=NAME" for role in missing), " ".join(f"--{role} NAME" for role in missing)
+        hint = (
+            f"none of the columns {', '.join(map(repr, names))} looks like {roles}; {names_them[0]} ({names_them[1]})"
+        )
+        hint += " names one" if len(missing) == 1 else " name them"
+        raise ArgumentError(missing[0], "the name of a column", Verbatim("none"), hint)
     return Guess({role: found[role] for role in _ROLES if role in found}, notes)
 
 

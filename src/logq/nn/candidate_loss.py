@@ -187,7 +187,9 @@ class CandidateLoss(TellsOfSparseRows):
             return None
         if not isinstance(sampler, Sampler):
             found = Verbatim(type(sampler).__name__)
-            raise ArgumentTypeError("sampler", f"one of logq.samplers for {self.objective.name}", found)
+            expected = f"one of logq.samplers for {self.objective.name}"
+            hint = f"such as logq.samplers.LogUniform({self.num_classes}, num_sampled=1024)"
+            raise ArgumentTypeError("sampler", expected, found, hint)
         if self.table is None and sampler.num_classes != self.num_classes:
             raise ArgumentError("sampler", f"num_classes = {self.num_classes}", sampler.num_classes)
         return sampler

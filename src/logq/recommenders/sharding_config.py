@@ -32,8 +32,7 @@ class ShardingConfig(TrainingConfig, LossConfig):
             more='"replicated": each process has them whole. "sharded": each has, and updates, a part of their rows, '
             "and a step moves the rows that it needs; for tables that are larger than a machine. Not saved with a "
             "model, whose file has the tables whole.",
-            typed="Each of several processes has the tables of users and items whole, or a part of them: replicated or "
-            "sharded.",
+            typed="Whether each of several processes has the tables of users and items whole, or a part of them.",
             saved=False,
         ),
     ] = "replicated"

@@ -181,7 +181,7 @@ class RecommenderAnswers(ModelAnswers):
         if asked.get("unknown", "raise") == "raise":
             wrong = np.flatnonzero(lenient_codes(known, found) < 0)
             if len(wrong):
-                raise UnknownIdError(known, str(raw[wrong[0]]), what)
+                raise UnknownIdError(known, str(raw[wrong[0]]), what, self._found.titles if what == "item" else None)
         return found
 
     # ------------------------------------------------------------------------------------------------------ the answers

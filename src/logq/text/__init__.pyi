@@ -13,6 +13,8 @@ from .phrase_joining import JoinedText as JoinedText
 from .phrases import ENGLISH_CONNECTOR_WORDS as ENGLISH_CONNECTOR_WORDS
 from .phrases import Phrase as Phrase
 from .phrases import Phrases as Phrases
+from .plain_text import PlainText as PlainText
+from .plain_text import tokenize as tokenize
 from .tokens import END as END
 from .tokens import UNKNOWN as UNKNOWN
 from .tokens import Tokens as Tokens

@@ -18,7 +18,7 @@ from logq.text.phrase_counts import ConnectorRuns, find_pairs
 from logq.text.scanning import END_OF_LINE
 from logq.text.words import is_writable_word
 
-__all__ = ["JoinedText", "Joiner", "WordList", "connector_flags", "id_parts", "join_words", "opened"]
+__all__ = ["JoinedText", "Joiner", "WordList", "compressing", "connector_flags", "id_parts", "join_words", "opened"]
 
 PhraseTable: TypeAlias = Sequence[tuple[str, ...]]
 """The words of each phrase of one pass."""
@@ -240,7 +240,7 @@ class JoinedText:
             OSError: the file cannot be written.
         """
         written = 0
-        with self._ids(progress) as (words, parts), atomic_write(path) as file, _compressed(file, path) as write:
+        with self._ids(progress) as (words, parts), atomic_write(path) as file, compressing(file, path) as write:
             _check_writable(words.words)
             names = np.array([*words.words, "\n"], np.object_)  # the last is that of -1
             in_line = False
@@ -300,7 +300,16 @@ def id_parts(corpus: EncodedCorpus, joiners: Iterable[Joiner], bar: Progress) ->
 
 
 @contextlib.contextmanager
-def _compressed(file: BinaryIO, path: str | os.PathLike[str]) -> Generator[Callable[[str], object], None, None]:
+def compressing(file: BinaryIO, path: str | os.PathLike[str]) -> Generator[Callable[[str], object], None, None]:
+    """What writes text to an open file, with gzip if the name ends in .gz.
+
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> with compressing(file, "words.txt") as write:
+        ...     write("a rose")
+        6
+    """
     if not os.fspath(path).lower().endswith(".gz"):
         yield lambda text: file.write(text.encode())
         return

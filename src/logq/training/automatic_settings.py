@@ -66,5 +66,7 @@ def settle(estimator: Any, statistics: Any, data: str, progress: bool | None) ->
     if not estimator.auto:
         return
     estimator.chosen = choose(estimator.rules, statistics, estimator, estimator.auto)
-    values = ", ".join(f"{name} {choice.value}" for name, choice in estimator.chosen.items())
-    say(f"{type(estimator).__name__}: chosen for this {data} are {values}", progress)
+    values = ", ".join(
+        f"{name}={choice.value}" for name, choice in estimator.chosen.items() if choice.value is not None
+    )
+    say(f"{type(estimator).__name__}: settings chosen for this {data}: {values}", progress)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
+from logq.text.corpus import Corpus
 from logq.text.words import check_strings
 from logq.vectors.keyed_vectors import KeyedVectors
 from logq.vectors.nearest_words import unit
@@ -66,12 +67,18 @@ class SentenceVectors:
                 raise ArgumentError("vectors", "counts of the words", Verbatim("none"), hint)
             self._weights = smoothing / (smoothing + vectors.counts / max(1, int(vectors.counts.sum())))
 
-    def fit(self, sentences: Iterable[Iterable[str]]) -> Self:
+    def fit(self, sentences: str | os.PathLike[str] | Iterable[Iterable[str]]) -> Self:
         """Find the directions that sentences have in common, in one pass and with D x D numbers; return the object.
+
+        Args:
+            sentences: lists of words, or a path to a text with a sentence per line.
 
         Raises:
             ArgumentError: no word of the sentences has a vector.
+            OSError: the file cannot be read.
         """
+        if isinstance(sentences, str | os.PathLike):
+            sentences = Corpus(sentences)
         dim = self.vectors.vector_size
         products, any_known = np.zeros((dim, dim)), False
         for block in _blocks(sentences):
@@ -137,6 +144,9 @@ class SentenceVectors:
     def _means(self, sentences: list[Iterable[str]]) -> NDArray[np.float64]:
         known, means = self.vectors.key_to_index, np.zeros((len(sentences), self.vectors.vector_size))
         for number, sentence in enumerate(sentences):
+            if isinstance(sentence, str):
+                hint = "sentence.split() makes one, and so does logq.text.tokenize(sentence)"
+                raise ArgumentTypeError("sentences", "lists of words", sentence, hint)
             rows = [known[word] for word in check_strings("sentences", sentence) if word in known]
             if rows:
                 means[number] = self._weights[rows] @ self.vectors.vectors[rows] / len(rows)

@@ -15,6 +15,7 @@ from logq._arguments import ArgumentError, Verbatim, check_bool
 from logq._model_file import ArrayInPieces
 from logq._progress import say
 from logq.text import EncodedCorpus, Vocabulary
+from logq.text.plain_text import punctuation_note
 from logq.text.words import check_utf8_form
 from logq.training.automatic_settings import settle
 from logq.training.callbacks import CallbackRun, Callbacks, Learned
@@ -214,6 +215,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
                 self.encoding_seconds = time.perf_counter() - began
                 if not self.is_fitted:
                     settle(self, corpus.vocabulary, "text", progress)
+                    if odd := punctuation_note(corpus.vocabulary):
+                        say(f"Note: {odd}", progress)
                 data = _fingerprint(corpus)
                 own = self._checkpoint(options, data, "source")
                 if checkpoint is not None and start.is_given:

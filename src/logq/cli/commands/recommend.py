@@ -132,7 +132,7 @@ def recommend(
     if where is not None and model.known.num_items > before:
         added = list(range(before, model.known.num_items))
         where.add(added, model.search_vectors[added])
-    read = typed_ids if lenient else lambda ids, words: known_ids(ids, words, "item")
+    read = typed_ids if lenient else lambda ids, words: known_ids(ids, words, "item", found.titles)
     options: dict[str, Any] = {
         "k": k,
         "exclude_seen": not keep_seen,

@@ -100,7 +100,7 @@ def score(
     found = take_new_items(open_folder(folder, device=device), new)
     known, lenient = found.model.known, unknown is not Unknown.error
     options: dict[str, Any] = {"context": read_context(context), "unknown": unknown.value}
-    read = typed_ids if lenient else lambda ids, words: known_ids(ids, words, "item")
+    read = typed_ids if lenient else lambda ids, words: known_ids(ids, words, "item", found.titles)
     if pairs is None:
         items = read(known.item_ids, item or [])
         if output is None:
