@@ -62,6 +62,7 @@ def main() -> int:
     options.add_argument("--folder", type=Path, help="where the environment goes; by default a temporary folder")
     options.add_argument("--installed", action="store_true", help="the environment is there already")
     asked = options.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in the background, children too
     with tempfile.TemporaryDirectory(prefix="first-minutes-") as temporary:
         home = (asked.folder or Path(temporary)).resolve()
         return follow(home, asked.wheel.resolve(), is_installed=asked.installed)

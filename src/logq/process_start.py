@@ -71,7 +71,10 @@ def join(device: torch.device | str = "cpu") -> World:
         torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=within)
     except (RuntimeError, TimeoutError, ValueError) as error:
         raise LostProcessError(f"join {there.size} processes", there.rank, (), time.monotonic() - began) from error
-    torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=seconds))  # pyright: ignore
+    # torch 2.14 made it public; before that it had an underscore, and now that one warns.
+    part: Any = torch.distributed
+    set_timeout = part.set_timeout if hasattr(part, "set_timeout") else part.distributed_c10d._set_pg_timeout
+    set_timeout(timedelta(seconds=seconds))
     atexit.register(leave)
     return world()
 

@@ -70,7 +70,7 @@ def test_columns_that_look_like_nothing(logq, tmp_path):
     path.write_text("foo,bar\n1,2\n3,4\n")
     code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", "--separator", ",")
     assert code == 2
-    assert err.startswith("Error: --item: expected the name of a column")
+    assert err.startswith("Error: --user: expected the name of a column")
     assert "none of the columns 'foo', 'bar' looks like users or items; " in err
     assert err.endswith(f"(--user NAME --item NAME) name them; the file is {path}\n")
 
@@ -102,3 +102,13 @@ def test_what_was_taken_for_time_has_a_line_of_its_own(tmp_path):
     path.write_text("user,item,x,y\n1,5,2024-01-02,2024-01-02\n1,7,2024-01-01,2024-01-02\n")
     _, told = read(path)
     assert len([line for line in told if "no time column found among 'x', 'y'" in line]) == 1
+
+
+def test_several_files_are_pointed_to_what_makes_one_log_of_them(logq, ratings, tmp_path):
+    code, _, err = logq("train", "popularity", ratings, ratings, "-o", tmp_path / "model")
+    assert code == 2
+    assert "logq prepare FILE... -o parts" in err
+    code, _, err = logq("train", "popularity", f"{ratings.parent}/*.csv", "-o", tmp_path / "model")
+    assert code == 2
+    assert "expected one file, found a pattern; " in err
+    assert "logq prepare" not in logq("train", "popularity", tmp_path / "no.csv", "-o", tmp_path / "model")[2]

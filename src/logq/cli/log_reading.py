@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from glob import has_magic
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -14,7 +15,7 @@ from logq._project import install_line
 from logq.cli.feature_files import read_features
 from logq.cli.input_output import READS
 from logq.cli.item_vector_files import read_item_vectors
-from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.errors import ONE_LOG, BadInputError
 from logq.cli.text_reading import check_input_file
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ def check_log(path: Path) -> None:
     if path.is_dir() and not (path / "manifest.json").exists():
         raise BadInputError(f"{path}: expected a log, or a folder that `logq prepare` finished")
     if str(path) != "-" and not path.is_dir():
+        if has_magic(str(path)) and not path.exists():
+            raise BadInputError(f"{path}: expected one file, found a pattern; {ONE_LOG}")
         check_input_file(path, "a log")
 
 

@@ -17,6 +17,7 @@ applyTheme();
 if (explorer) explorer.changed();
 prefersDark.addEventListener("change", applyTheme);
 addEventListener("resize", resize);
+new ResizeObserver(() => { if (narrow()) refit(); }).observe(byId("sheet"));
 addEventListener("hashchange", fromAddress);
 fromAddress();
 Object.defineProperty(canvas, "frames", { get: () => frames.slice() });

@@ -102,9 +102,12 @@ function placeLand() {  // which the browser scales
 const view = { k: 1, dx: 0, dy: 0 }, goal = { k: 1, dx: 0, dy: 0 };
 let width = 0, height = 0, ratio = 1, fitted = 1;
 const closest = Math.max(14, Math.sqrt(n) / 4);  // how many times nearer than the whole map one can come
+function covered() {  // by panels, from each side
+  const small = narrow();
+  return { left: small ? 0 : 320, right: small ? 0 : asking.hidden ? 44 : asking.offsetWidth + 16, bottom: small ? byId("sheet").offsetHeight + 8 : 0 };
+}
 function fit() {
-  const small = narrow(), pad = small ? 22 : 54;
-  const left = small ? 0 : 320, right = small ? 0 : asking.hidden ? 44 : asking.offsetWidth + 16, bottom = small ? byId("sheet").offsetHeight + 8 : 0;
+  const pad = narrow() ? 22 : 54, { left, right, bottom } = covered();
   const k = Math.max(0.005, Math.min(width - left - right - 2 * pad, height - bottom - 2 * pad) / WORLD);
   return { k, dx: left + (width - left - right - WORLD * k) / 2, dy: (height - bottom - WORLD * k) / 2 };
 }
@@ -152,6 +155,14 @@ function resize() {
   else pan((width - before.width) / 2, (height - before.height) / 2, true);
   levels.clear();
   redraw();
+}
+
+function refit() {  // the panel of a phone grew or shrank: who saw the whole map still does
+  const whole = fit(), wasFitted = Math.abs(goal.k / fitted - 1) < 0.01;
+  if (!width || Math.abs(whole.k - goal.k) + Math.abs(whole.dy - goal.dy) < 1) return;
+  fitted = whole.k;
+  levels.clear();
+  if (wasFitted) showAll(false); else wake();
 }
 
 // ---- names: the frequent first, as many as have room at this scale ---------------------------------------------------
@@ -324,9 +335,11 @@ function draw(at, lit, marked, quick) {
   pen.strokeStyle = paper;
   const growth = growthAt(view.k);
   // Names of neighbors and of marked points step aside where they would cover each other.
+  const edge = covered();
+  const inside = (i, half) => X(i) < edge.left || X(i) > width - edge.right ? X(i) : Math.max(edge.left + half + 4, Math.min(width - edge.right - half - 4, X(i)));
   const aside = new Map(), taken = [], strong = [...(lit || []), ...[...marked].filter(i => !lit || !lit.has(i))];
   for (const i of strong) {
-    const size = sizeAt(i, growth), half = textWidth(i) * size * (i === at ? 0.66 : 0.55) + 3, tall = size * (i === at ? 0.7 : 0.58), sx = X(i), sy = Y(i);
+    const size = sizeAt(i, growth), half = textWidth(i) * size * (i === at ? 0.66 : 0.55) + 3, tall = size * (i === at ? 0.7 : 0.58), sx = inside(i, half), sy = Y(i);
     const first = marked.has(i) ? -1.9 * tall : 0;
     const free = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7].map(step => first + step * tall)
       .find(shifted => !taken.some(o => Math.abs(o[0] - sx) < o[2] + half && Math.abs(o[1] - sy - shifted) < o[3] + tall));
@@ -335,7 +348,7 @@ function draw(at, lit, marked, quick) {
   }
   let chosen = "";
   const label = i => {
-    const main = i === at, own = aside.has(i), size = sizeAt(i, growth) * (main ? 1.22 : 1), sx = X(i), half = textWidth(i) * size / 2;
+    const main = i === at, own = aside.has(i), size = sizeAt(i, growth) * (main ? 1.22 : 1), half = textWidth(i) * size / 2, sx = own ? inside(i, half) : X(i);
     const faint = lit ? lit.has(i) || own ? 1 : 0.16 : group_on >= 0 && group[i] !== group_on ? 0.14 : 1;
     if (!own) for (const o of taken) if (Math.abs(o[0] - sx) < o[2] + half && Math.abs(o[1] - Y(i)) < o[3] + size / 2) return;
     const font = `${main ? 700 : own || weight[i] > 0.62 ? 600 : 500} ${Math.round(2 * size) / 2}px ${FONT}`;  // few sizes, whose letters are kept

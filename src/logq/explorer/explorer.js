@@ -143,7 +143,7 @@ const explorer = (() => {
       if (two) box.append(element("h3", "", models[at].name));
       box.setAttribute("aria-label", `${items ? "Recommendations" : "Nearest words"}${two ? ` of ${models[at].name}` : ""}`);
       box.setAttribute("role", "group");
-      rows.append(...list.map((one, rank) => answerRow(one, rank + 1, two ? ranks[1 - at].get(one.id) : undefined, models[1 - at])));
+      rows.append(...list.map((one, rank) => answerRow(one, rank + 1, decimals(list), two ? ranks[1 - at].get(one.id) : undefined, models[1 - at])));
       box.append(rows);
       if (status) box.append(element("p", "hint", `${status[0].toUpperCase()}${status.slice(1)}.`));
       if (!list.length && !error && !status) box.append(element("p", "hint", "Nothing found."));
@@ -158,15 +158,17 @@ const explorer = (() => {
     said(told.map(({ list }, at) => `${two ? `${models[at].name}: ` : ""}${list.slice(0, 3).map(one => one.name).join(", ") || "nothing"}`).join(". "));
     wake();
   }
-  function answerRow(one, rank, other, otherModel) {
+  // All numbers of a list have the decimals that its largest one has with three digits.
+  const decimals = list => Math.max(0, Math.min(8, 2 - Math.floor(Math.log10(Math.max(1e-6, ...list.map(one => Math.abs(one.score)))))));
+  function answerRow(one, rank, digits, other, otherModel) {
     const row = element("li", "answer"), i = placeOf(one.id);
     const tie = on => { ties = on && i >= 0 ? one.why.map(why => placeOf(why.id)).filter(j => j >= 0).map(j => [i, j]) : []; wake(); };
     const go = button("go", one.name, () => { if (i >= 0) choose(i, true); else said(`${one.name} is not on this map`); });
     if (i < 0) { go.title = "Not on this map; --top draws more"; go.append(element("span", "number", " (not on the map)")); }
     go.onfocus = row.onmouseenter = () => tie(true);
     go.onblur = row.onmouseleave = () => tie(false);
-    const also = other === undefined ? element("span", "number", one.score.toPrecision(3)) : element("span", "number");
-    if (other !== undefined) { also.append(element("span", "both", `both, ${other} `), one.score.toPrecision(3)); also.title = `Number ${other} of ${otherModel.name}`; }
+    const also = other === undefined ? element("span", "number", one.score.toFixed(digits)) : element("span", "number");
+    if (other !== undefined) { also.append(element("span", "both", `both, ${other} `), one.score.toFixed(digits)); also.title = `Number ${other} of ${otherModel.name}`; }
     row.append(element("span", "number", rank), dot(i), go, also, button("small", "+", () => addId(one.id, 1), `Add ${one.name}${items ? " to the history" : ""}`));
     if (one.why.length) row.append(element("span", "why", `because of ${one.why.map(why => `${why.name} (${why.value.toPrecision(2)})`).join(", ")}`));
     return row;

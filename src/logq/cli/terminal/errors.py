@@ -24,6 +24,7 @@ from logq._launch import launched
 from logq.cli.terminal.console import Console, Text, is_silent
 
 __all__ = [
+    "ONE_LOG",
     "BadInputError",
     "InterruptedWorkError",
     "ReaderLeftError",
@@ -82,6 +83,10 @@ def describe(error: BaseException, spelled: Callable[[str], str] = str) -> str |
     return None if line is None else typed(" ".join(line.split()), spelled)
 
 
+ONE_LOG = "a log of several files is made one by `logq prepare FILE... -o parts`, and LOG is parts then"
+"""What to say where somebody hands in several files."""
+
+
 def typed(text: str, spelled: Callable[[str], str]) -> str:
     """Return a message of the library with arguments of Python as they are typed.
 
@@ -124,6 +129,8 @@ def _refused(error: Any) -> str:
     text = str(f"{spelling(parameter)}: {error.message}" if named else error.format_message()).rstrip(".")
     context = getattr(error, "ctx", None)
     end = "" if text.endswith("?") else "."
+    if "unexpected extra argument" in text and any(one.metavar == "LOG" for one in context.command.params):
+        text, end = f"{text}; {ONE_LOG}", "."
     return text if context is None else f"{text}{end} Help: {context.command_path} --help"
 
 
