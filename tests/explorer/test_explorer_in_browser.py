@@ -222,6 +222,12 @@ def test_on_a_phone_nothing_leaves_the_screen(browser, models, tmp_path):
     assert width == 390
     assert all(left >= -1 and right <= 391 for left, right in boxes)
 
+    def lowest() -> float:
+        place = "const at = document.querySelector('#map').positionOf(`i${one}`); return at ? at[1] : 0"
+        return max(browser.execute_script(f"const one = arguments[0]; {place}", one) for one in range(30))
+
+    until(lambda: 0 < lowest() < find(browser, "#sheet").rect["y"])  # which has grown, and the map went up
+
 
 def test_everything_that_can_be_pressed_has_a_name(browser, models, tmp_path):
     write_explorer(models / "knn", tmp_path / "page.html", layout="pca")
