@@ -129,7 +129,11 @@ def _refused(error: Any) -> str:
     text = str(f"{spelling(parameter)}: {error.message}" if named else error.format_message()).rstrip(".")
     context = getattr(error, "ctx", None)
     end = "" if text.endswith("?") else "."
-    if "unexpected extra argument" in text and any(one.metavar == "LOG" for one in context.command.params):
+    if (
+        context is not None
+        and "unexpected extra argument" in text
+        and any(one.metavar == "LOG" for one in context.command.params)
+    ):
         text, end = f"{text}; {ONE_LOG}", "."
     return text if context is None else f"{text}{end} Help: {context.command_path} --help"
 
