@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq.tables.short_texts import result_text
 
 __all__ = ["HuffmanTree"]
 
@@ -34,6 +35,9 @@ class HuffmanTree:
     offsets: NDArray[np.int64]
     points: NDArray[np.int32]
     codes: NDArray[np.uint8]
+
+    def __repr__(self) -> str:
+        return result_text(self, f"{len(self.offsets) - 1:,} classes", f"{len(self.points):,} turns")
 
     @classmethod
     def from_counts(cls, counts: ArrayLike) -> "HuffmanTree":

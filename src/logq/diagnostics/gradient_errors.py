@@ -10,6 +10,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, check_float
 from logq.tables.notebook_html import result_html
+from logq.tables.short_texts import first_of, named, result_text
 
 __all__ = ["FEWEST_REPEATS", "ErrorAt", "GradientErrors", "Measured", "NeededSamples", "error_at"]
 
@@ -58,6 +59,10 @@ class ErrorAt(NamedTuple):
     std: Measured
     ess: Measured
     bias_squared: Measured
+
+    def __repr__(self) -> str:
+        measured = (f"{name} {getattr(self, name)}" for name in ("relative_error", "bias", "std", "ess"))
+        return result_text(self, f"num_sampled {self.num_sampled:,}", *measured)
 
     @property
     def bias_is_clear(self) -> bool:
@@ -230,6 +235,12 @@ class GradientErrors:
         return columns
 
     _repr_html_ = result_html
+
+    def __repr__(self) -> str:
+        sizes = sorted({at.num_sampled for measured in self.samplers.values() for at in measured})
+        k = f"k from {sizes[0]:,} to {sizes[-1]:,}" if sizes else "nothing measured"
+        of = f"{self.num_rows:,} rows, {self.num_classes:,} classes, {self.repeats:,} repeats"
+        return result_text(self, f"{self.estimator}: {first_of(map(named, self.samplers))}", k, of)
 
     def table(self) -> str:
         """Return all errors as columns of text, with `~` before a bias that noise could have caused."""

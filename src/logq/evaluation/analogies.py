@@ -13,6 +13,7 @@ from logq._progress import Progress
 from logq._text_encodings import text_lines
 from logq.evaluation.word_questions import KnownWords
 from logq.tables.notebook_html import result_html
+from logq.tables.short_texts import result_text
 from logq.vectors import KeyedVectors
 from logq.vectors.nearest_words import EPSILON, norms
 
@@ -237,6 +238,12 @@ class AnalogyResult:
         names = ("name", "correct", "total", "accuracy", "left_out")
         columns = {name: [getattr(section, name) for section in self.sections] for name in names}
         return {"section": columns.pop("name"), **columns}
+
+    def __repr__(self) -> str:
+        total = self.total
+        right = f"{total.correct:,} of {total.total:,} right"
+        left = f"{total.left_out:,} left out" if total.left_out else ""
+        return result_text(self, self.method, right, f"{len(self.sections)} sections", left)
 
     _repr_html_ = result_html
 

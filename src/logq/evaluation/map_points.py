@@ -13,6 +13,7 @@ from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq.evaluation.map_layout import Layout, group, nearest, project, unit
 from logq.logs.log_files import import_polars
+from logq.tables.short_texts import result_text
 
 if TYPE_CHECKING:
     from logq.vectors import KeyedVectors
@@ -38,6 +39,10 @@ class Neighbors:
 
     near: NDArray[np.int64]
     similarity: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        count, k = self.near.shape
+        return result_text(self, f"{k} of each of {count:,} points")
 
     def lists(self) -> list[list[int]]:
         """Return the places, as many as there are for each point."""
@@ -197,6 +202,10 @@ class MapPoints:
     groups: NDArray[np.int64]
     telling: list[list[int]]
     neighbors: Neighbors
+
+    def __repr__(self) -> str:
+        drawn = f"{len(self.ids):,} of {self.size:,} {self.kind}s"
+        return result_text(self, drawn, f"{self.dimensions} dimensions", self.layout, f"{len(self.telling)} groups")
 
 
 def arrange(

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from logq._arguments import ArgumentTypeError, Verbatim
 from logq.tables.notebook_html import grid
+from logq.tables.short_texts import first_of, result_text
 
 __all__ = ["Interval", "RankingScores", "bootstrap_interval", "mean_of"]
 
@@ -158,6 +159,10 @@ class RankingScores:
             if known.lower() == name.lower():
                 return value
         raise KeyError(f"{name}: expected one of {', '.join(self.values)}")
+
+    def __repr__(self) -> str:
+        values = first_of([f"{name} {value:.4f}" for name, value in self.values.items()])
+        return result_text(self, values, f"{self.users:,} users", *self.segments)
 
     def __str__(self) -> str:
         """Return a line for each metric, also of the segments, and one with the number of users."""

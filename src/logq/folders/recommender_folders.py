@@ -52,6 +52,11 @@ class RecommenderFolder:
     titles: list[str] | None
     training: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        parts = {"log": self.log, "split": self.split, "titles": self.titles}
+        there = [name for name, part in parts.items() if part is not None]
+        return f"RecommenderFolder({', '.join([repr(self.model), *there])})"
+
     def title(self, item: Any) -> str:
         """The title of an item, "" where it is unknown."""
         if self.titles is None or item is None:

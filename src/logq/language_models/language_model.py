@@ -13,6 +13,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bo
 from logq._progress import Progress
 from logq.evaluation.likelihood import Likelihood, likelihood_of
 from logq.tables.notebook_html import result_html
+from logq.tables.short_texts import ranked, result_text
 from logq.text.tokens import END, UNKNOWN, Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
 from logq.text.words import check_strings
@@ -44,6 +45,9 @@ class NextWords(NamedTuple):
 
     words: list[str]
     log_prob: Floats
+
+    def __repr__(self) -> str:
+        return result_text(self, ranked(np.array(self.words, dtype=object), np.exp(self.log_prob)))
 
     def to_columns(self) -> dict[str, Any]:
         """Return the columns that `logq.to_frame` makes a table of."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from logq.logs.examples import gather_ages
 from logq.logs.mapped_arrays import MappedEvents, take_rows
+from logq.tables.short_texts import result_text
 
 __all__ = ["Histories", "gather_rows"]
 
@@ -39,6 +40,9 @@ class Histories:
     context: Mapping[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
 
     times: NDArray[Any] | None = None
+
+    def __repr__(self) -> str:
+        return result_text(self, f"{len(self):,} users", f"{len(self.items):,} events")
 
     def __len__(self) -> int:
         return len(self.users)

@@ -19,6 +19,7 @@ from logq.logs.mapped_arrays import MappedEvents
 from logq.logs.ordering import count_codes
 from logq.logs.storage import features_from_state, features_state
 from logq.recommenders.histories import Histories, gather_rows
+from logq.tables.short_texts import result_text
 from logq.training.estimator import prefixed, with_prefix
 
 __all__ = ["KnownLog", "lenient_codes", "untied"]
@@ -57,6 +58,10 @@ class KnownLog:
     counts: NDArray[np.int64] | None = None
     added: int = 0
     mapped: MappedEvents | None = None
+
+    def __repr__(self) -> str:
+        known = (f"{len(self.user_ids):,} users", f"{len(self.item_ids):,} items", f"{int(self.offsets[-1]):,} events")
+        return result_text(self, *known)
 
     @classmethod
     def of(cls, log: Interactions) -> "KnownLog":

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq.tables.notebook_html import ROWS, grid, result_html
+from logq.tables.short_texts import ranked, result_text
 
 __all__ = ["Reasons", "Recommendations"]
 
@@ -30,6 +31,28 @@ class Reasons(NamedTuple):
     items: NDArray[Any]
     scores: NDArray[np.float32]
     measure: Literal["cosine", "contribution"]
+
+    def __repr__(self) -> str:
+        return result_text(self, f"{self.measure}: {ranked(self.items, self.scores)}")
+
+    def to_columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of: a row for each item that speaks for another.
+
+        Example:
+            >>> Reasons(np.array(["tea"]), np.array([0.5], dtype=np.float32), "cosine").to_columns()
+            {'rank': array([1]), 'item': array(['tea'], dtype='<U3'), 'cosine': array([0.5], dtype=float32)}
+        """
+        found = np.asarray(self.scores) > -np.inf
+        places = np.nonzero(found)
+        rows = ("row", "place")[: len(places) - 1]
+        return {
+            **dict(zip(rows, places, strict=False)),
+            "rank": places[-1] + 1,
+            "item": np.asarray(self.items)[found],
+            self.measure: np.asarray(self.scores)[found],
+        }
+
+    _repr_html_ = result_html
 
 
 class _Ranking(NamedTuple):
@@ -66,6 +89,12 @@ class Recommendations(_Ranking):
         made.reasons = reasons
         made.status = status if status is not None else "" if items.ndim == 1 else np.full(len(items), "", dtype=object)
         return made
+
+    def __repr__(self) -> str:
+        odd = np.atleast_1d(np.asarray(self.status, dtype=object)) != ""
+        return result_text(
+            self, ranked(self.items, self.scores), f"{int(odd.sum()):,} with a status" if odd.any() else ""
+        )
 
     def _repr_html_(self) -> str:
         if self.items.ndim == 1:

@@ -22,6 +22,7 @@ from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.search_space import search_space, suggest
 from logq.tables.notebook_html import result_html
+from logq.tables.short_texts import result_text
 from logq.training.checkpoint import fingerprint
 from logq.training.config_fields import Option, TriedValues
 from logq.training.phases import TimeBudget
@@ -115,6 +116,11 @@ class Tuning:
             **{name: [trial.settings.get(name) for trial in self.trials] for name in settings},
             **{name: [getattr(trial, name) for trial in self.trials] for name in after},
         }
+
+    def __repr__(self) -> str:
+        complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
+        best = f"best {self.monitor} {self.best.value:.4f}" if complete else f"no {self.monitor} yet"
+        return result_text(self, self.estimator, f"{len(self.trials)} trials", best)
 
     _repr_html_ = result_html
 

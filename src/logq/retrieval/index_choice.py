@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from logq.retrieval.index_checks import Metric, check_choice, check_ids
 from logq.retrieval.index_kinds import index_class, make_index, query_shares
 from logq.retrieval.index_registry import INDEX_KINDS, INDEXES
 from logq.retrieval.item_index import Ids, ItemIndex, Vectors
+from logq.tables.notebook_html import result_html
+from logq.tables.short_texts import result_text
 
 __all__ = ["IndexChoice", "IndexTrial", "choose_index", "measure_index"]
 
@@ -81,6 +83,19 @@ class IndexChoice:
     chosen: IndexTrial
     verified: IndexTrial
     trials: tuple[IndexTrial, ...]
+
+    def __repr__(self) -> str:
+        one = self.verified
+        return result_text(self, one.kind, one.about, f"recall {one.recall:.4f}", f"{len(self.trials)} trials")
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of: a row for each trial, then what was verified."""
+        rows = [*self.trials, self.verified]
+        names = ("kind", "about", "recall", "error", "queries_per_second", "nbytes")
+        columns = {name: [getattr(row, name) for row in rows] for name in names}
+        return {"kind": columns.pop("kind"), "settings": columns.pop("about"), **columns}
+
+    _repr_html_ = result_html
 
 
 def measure_index(

@@ -12,6 +12,8 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim
 from logq.retrieval.index_checks import Combine, Metric
+from logq.tables.notebook_html import result_html
+from logq.tables.short_texts import ranked, result_text
 
 __all__ = ["Ids", "ItemIndex", "SearchResult", "SearchSetting", "Vectors"]
 
@@ -32,6 +34,22 @@ class SearchResult(NamedTuple):
 
     scores: Tensor
     ids: Tensor
+
+    def __repr__(self) -> str:
+        return result_text(self, ranked(self.ids.cpu(), self.scores.cpu()))
+
+    def to_columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns that `logq.to_frame` makes a table of: a row for each item that was found.
+
+        Example:
+            >>> SearchResult(torch.tensor([[0.5]]), torch.tensor([[7]])).to_columns()["id"].tolist()
+            [7]
+        """
+        scores, ids = self.scores.cpu().numpy(), self.ids.cpu().numpy()
+        rows, ranks = np.nonzero(scores > -np.inf)
+        return {"row": rows, "rank": ranks + 1, "id": ids[rows, ranks], "score": scores[rows, ranks]}
+
+    _repr_html_ = result_html
 
 
 class SearchSetting(NamedTuple):
@@ -75,6 +93,9 @@ class ItemIndex(ABC):
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self._ids)
+
+    def __repr__(self) -> str:
+        return result_text(self, self.kind, f"{len(self):,} items", f"{self.dim} dimensions", self.metric)
 
     @property
     def ids(self) -> Tensor:

@@ -27,6 +27,8 @@ from logq.retrieval.index_checks import (
 from logq.retrieval.index_kinds import make_index
 from logq.retrieval.item_conditions import Condition, check_columns, check_conditions, check_values
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
+from logq.tables.notebook_html import result_html
+from logq.tables.short_texts import first_of, named, result_text
 
 __all__ = ["Answer", "FoundTable", "ItemStore", "StoredItems", "best_answers", "missing_library", "removed_ids"]
 
@@ -52,6 +54,16 @@ class StoredItems(NamedTuple):
     ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
     columns: dict[str, list[Any]]
+
+    def __repr__(self) -> str:
+        count, dim = self.vectors.shape
+        return result_text(self, f"{count:,} items", f"{dim} dimensions", first_of(map(named, self.columns)))
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return the columns that `logq.to_frame` makes a table of: ids, and all that is known but the vectors."""
+        return {"id": self.ids, **self.columns}
+
+    _repr_html_ = result_html
 
 
 class FoundTable(NamedTuple):
@@ -105,6 +117,10 @@ class ItemStore(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of items."""
+
+    def __repr__(self) -> str:
+        columns = [f"{name} {kind}" for name, kind in self.columns.items()]
+        return result_text(self, f"{self.dim} dimensions", self.metric, first_of(columns))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
