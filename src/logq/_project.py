@@ -8,7 +8,17 @@ import re
 from functools import cache
 from typing import Any, NamedTuple
 
-__all__ = ["Needed", "extras", "home", "install_line", "page", "requirements", "version"]
+__all__ = [
+    "Needed",
+    "check_installed",
+    "extras",
+    "home",
+    "install_line",
+    "load_optional",
+    "page",
+    "requirements",
+    "version",
+]
 
 _NEEDED = re.compile(r"([\w.-]+)(?:\[[\w, -]*\])?\s*([^;]*?)\s*(?:;(.*))?")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
@@ -87,6 +97,45 @@ def install_line(*names: str) -> str:
         ("pip install 'logq[hub]'", "pip install 'logq[logs,map]'")
     """
     return f"pip install 'logq[{','.join(names)}]'"
+
+
+def check_installed(purpose: str, extra: str, *modules: str) -> None:
+    """Check that what an extra installs is there, before any work after which it would be missing.
+
+    Args:
+        purpose: what it is needed for.
+        extra: of logq.
+        modules: that are imported; packages have the same names, with - for _.
+
+    Raises:
+        ModuleNotFoundError: one is not installed; the message says how to.
+
+    Example:
+        >>> check_installed("this index", "faiss", "faiss")
+        >>> check_installed("this", "none", "no_such", "json", "neither")
+        Traceback (most recent call last):
+        ...
+        ModuleNotFoundError: this needs no-such and neither: pip install 'logq[none]'
+    """
+    from importlib.util import find_spec
+
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        names = " and ".join(module.replace("_", "-") for module in missing)
+        raise ModuleNotFoundError(f"{purpose} needs {names}: {install_line(extra)}", name=missing[0])
+
+
+def load_optional(purpose: str, extra: str, module: str) -> Any:
+    """Import a module that an extra installs; see `check_installed`.
+
+    Example:
+        >>> load_optional("this index", "usearch", "usearch.index").__name__
+        'usearch.index'
+    """
+    import importlib
+
+    check_installed(purpose, extra, module.partition(".")[0])
+    return importlib.import_module(module)
 
 
 def requirements() -> list[Needed]:

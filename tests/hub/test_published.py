@@ -219,7 +219,7 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     monkeypatch.setitem(sys.modules, "huggingface_hub.constants", None)
     with pytest.raises(
-        ModuleNotFoundError, match=r"the Hugging Face Hub needs huggingface_hub: pip install 'logq\[hub\]'"
+        ModuleNotFoundError, match=r"the Hugging Face Hub needs huggingface-hub: pip install 'logq\[hub\]'"
     ):
         logq.load("hf://me/words")
 

@@ -359,6 +359,37 @@ def test_an_index_of_pgvector_is_used_and_filters(server, kind, metric):
             assert shared >= (0.9 if kind == "hnsw" else 0.2) * 200
 
 
+@pytest.mark.parametrize("kind", ["hnsw", "ivfflat"])
+def test_all_rows_that_meet_conditions_come_where_an_index_gives_up(server, kind):
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS gives_up")
+    count, rng = 1000, np.random.default_rng(1)
+    vectors, rare = rng.standard_normal((count, 8)).astype(np.float32), np.arange(0, count, 40)
+    with PgVectorItems(server, 8, {"rare": "bool"}, table="gives_up") as store:
+        store.write(np.arange(count), vectors, {"rare": [number % 40 == 0 for number in range(count)]})
+        store.create_index(kind, nlist=50)
+        store._connection.execute("SET enable_seqscan = off; SET hnsw.max_scan_tuples = 1; SET ivfflat.max_probes = 1")
+        found = store.search(vectors[:3], 20, where=[("rare", "=", True)]).ids
+        assert found.tolist() == ExactIndex(vectors).search(vectors[:3], 20, allow=rare).ids.tolist()
+        assert int((store.search(vectors[:1], 1100).ids >= 0).sum()) == count
+
+
+def test_of_equal_vectors_all_k_come_from_milvus(tmp_path):
+    pytest.importorskip(MODULES["milvus"])
+    vectors = np.concatenate([np.ones((1500, 8)), RNG.standard_normal((50, 8))]).astype(np.float32)
+    with open_items(f"milvus:{tmp_path / 'items.db'}", 8, {"odd": "bool"}) as store:
+        store.write(np.arange(1550), vectors, {"odd": [number % 2 == 1 for number in range(1550)]})
+        store.create_index()
+        for asked in (vectors[:1], vectors[None, -2:]):
+            found = store.search(asked, 700, where=[("odd", "=", True)], exclude=([1, 3], [0, 2]))
+            assert {*found.ids[0].tolist()} <= {*range(5, 1550, 2)}
+            assert len({*found.ids[0].tolist()}) == 700
+            assert found.scores[0].diff().max() <= 0
+        assert int((store.search(vectors[:1], 2000).ids >= 0).sum()) == 1550
+
+
 def test_numbers_of_an_index_are_checked(server):
     wide, narrow = PgVectorItems(server, 2001, table="wide"), PgVectorItems(server, 3, table="narrow")
     with wide, pytest.raises(ValueError, match=r"dim: expected at most 2000 for an index of pgvector, got 2001"):

@@ -13,7 +13,7 @@ from logq.cli.text_reading import check_input_file
 if TYPE_CHECKING:
     from logq.logs import Features, Identifiers
 
-__all__ = ["FeatureTable", "is_json", "is_title", "named", "read_features", "read_titles"]
+__all__ = ["FeatureTable", "is_json", "is_parquet", "is_title", "named", "read_features", "read_titles"]
 
 _BETWEEN_VALUES = "|"
 
@@ -171,6 +171,16 @@ def is_json(path: Path) -> bool:
         True
     """
     return path.name.removesuffix(".gz").endswith(".json")
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet by its name.
+
+    Example:
+        >>> is_parquet(Path("items.PARQUET"))
+        True
+    """
+    return path.suffix.lower() in (".parquet", ".pq")
 
 
 def read_titles(path: Path, ids: "Identifiers") -> list[str] | None:

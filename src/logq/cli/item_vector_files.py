@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from logq.cli.feature_files import named
+from logq.cli.feature_files import is_parquet, named
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.text_reading import check_input_file
 
@@ -74,7 +74,7 @@ def vectors_by_id(path: Path, ids: "Identifiers") -> tuple[Any, Any]:
             if "vectors" not in arrays:
                 raise ValueError(f"{path}: expected arrays called ids and vectors, found {', '.join(arrays) or 'none'}")
             return _keys_beside(path, ids), arrays["vectors"]
-    if path.suffix in (".parquet", ".pq"):
+    if is_parquet(path):
         return _parquet(path, ids)
     from logq.vectors.keyed_vectors import KeyedVectors
 

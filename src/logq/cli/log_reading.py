@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from logq._project import install_line
-from logq.cli.feature_files import read_features
+from logq._project import check_installed, install_line
+from logq.cli.feature_files import is_parquet, read_features
 from logq.cli.input_output import READS
 from logq.cli.item_vector_files import read_item_vectors
 from logq.cli.terminal.errors import ONE_LOG, BadInputError
@@ -27,6 +27,7 @@ __all__ = [
     "LogFormat",
     "LogReadingOptions",
     "check_log",
+    "check_tables",
     "log_roles",
     "read_log",
     "tell_notes",
@@ -177,6 +178,16 @@ def check_log(path: Path) -> None:
         check_input_file(path, "a log")
 
 
+def check_tables(*paths: Path | None) -> None:
+    """Check, before a model is loaded, that what reads and writes tables is there, if one is named.
+
+    Raises:
+        ModuleNotFoundError: it is not; the message says how to install it.
+    """
+    if any(path is not None for path in paths):
+        check_installed("a table", "logs", "polars")
+
+
 def read_log(
     path: Path, options: LogColumns, tell: Callable[[str], None], *, columns: Sequence[str] = (), **cleaning: Any
 ) -> "Interactions":
@@ -276,7 +287,7 @@ def _read(path: Path, options: LogColumns, columns: Sequence[str], cleaning: dic
         return _open(path, options, columns, cleaning)
     format = options.format
     if format is LogFormat.auto:
-        format = LogFormat.parquet if path.suffix.lower() in (".parquet", ".pq") else LogFormat.table
+        format = LogFormat.parquet if is_parquet(path) else LogFormat.table
     roles = log_roles(options)
     if isinstance(options, LogReadingOptions):
         cleaning |= {"min_user": options.min_user, "min_item": options.min_item}

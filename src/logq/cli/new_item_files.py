@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq.cli.feature_files import FeatureTable, is_json, is_title, named
+from logq.cli.feature_files import FeatureTable, is_json, is_parquet, is_title, named
 from logq.cli.input_output import READS
 from logq.cli.item_vector_files import NAME, typed_keys, vectors_by_id
 from logq.cli.terminal.errors import BadInputError, note
@@ -41,6 +41,14 @@ class NewItems:
     def given(self) -> bool:
         """Whether there is such a file."""
         return self.new_items is not None or self.new_item_vectors is not None
+
+    @property
+    def table(self) -> Path | None:
+        """A file of them that is a table, if there is one."""
+        if self.new_items is not None and not is_json(self.new_items):
+            return self.new_items
+        vectors = self.new_item_vectors
+        return vectors if vectors is not None and is_parquet(vectors) else None
 
 
 def take_new_items(found: RecommenderFolder, new: NewItems) -> RecommenderFolder:

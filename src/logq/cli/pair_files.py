@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from logq.cli.feature_files import named
+from logq.cli.feature_files import is_parquet, named
 from logq.cli.item_vector_files import typed_keys
 from logq.cli.log_reading import LogColumns, check_log
 from logq.cli.terminal.errors import BadInputError
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from logq.recommenders.known_log import KnownLog
 
 __all__ = ["UserItemPairs", "read_pairs", "write_scores"]
-
-_PARQUET = (".parquet", ".pq")
 
 
 class UserItemPairs(NamedTuple):
@@ -66,7 +64,7 @@ def _read(name: Any, columns: LogColumns, known: "KnownLog") -> tuple[Any, Any]:
         found = {role: given if given in names else None for role, given in own.items()}
         return {**found, "time": False, "label": False, "session": False}
 
-    if Path(name).suffix.lower() in _PARQUET:
+    if is_parquet(Path(name)):
         polars = import_polars("Parquet files")
         frame = polars.read_parquet(name)
         roles: Any = guess_columns(frame.columns, asked(frame.columns)).columns
@@ -97,4 +95,4 @@ def write_scores(path: Path, pairs: UserItemPairs, scores: Any) -> None:
         polars.col("score").fill_nan(None)
     )
     with atomic_write(path) as file:
-        (frame.write_parquet if path.suffix.lower() in _PARQUET else frame.write_csv)(file)
+        (frame.write_parquet if is_parquet(path) else frame.write_csv)(file)

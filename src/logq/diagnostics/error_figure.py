@@ -9,7 +9,7 @@ from typing import Any
 
 from logq._arguments import ArgumentError, Verbatim, check_float
 from logq._files import atomic_write
-from logq._project import install_line
+from logq._project import check_installed
 from logq.diagnostics.gradient_errors import ErrorAt, GradientErrors
 
 __all__ = ["plot"]
@@ -26,9 +26,10 @@ _LEAST = 1e-4  # where the axis ends: an estimate from all classes is exact, and
 
 
 def check_figure(path: str | os.PathLike[str]) -> str:
-    """Return the format that the name of a figure asks for: png, svg or pdf.
+    """Return the format that the name of a figure asks for, png, svg or pdf, if figures can be drawn.
 
     Raises:
+        ModuleNotFoundError: matplotlib is not installed; the message says how to.
         ArgumentError: it is not one of these.
 
     Example:
@@ -38,6 +39,7 @@ def check_figure(path: str | os.PathLike[str]) -> str:
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         raise ArgumentError("path", "a name that ends in .png, .svg or .pdf", Verbatim(repr(os.fspath(path))))
+    check_installed("a figure", "plot", "matplotlib")
     return ending
 
 
@@ -71,11 +73,9 @@ def plot(errors: GradientErrors, path: str | os.PathLike[str], *, error: float |
     kind = check_figure(path)
     if error is not None:
         error = check_float("error", error, above=0)
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise ImportError(f"a figure needs matplotlib: {install_line('plot')}") from missing
+    import matplotlib
+    from matplotlib.figure import Figure
+
     # A user's own settings would change the file; hashsalt makes the ids in SVG files reproducible.
     settings: Any = {**matplotlib.rcParamsDefault, "svg.hashsalt": "logq", "svg.fonttype": "none"}
     settings = {name: value for name, value in settings.items() if name.partition(".")[0] not in ("backend", "date")}

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
 from logq._progress import Progress
-from logq._project import install_line
+from logq._project import check_installed
 
-__all__ = ["LAYOUTS", "Layout", "cluster", "group", "nearest", "project", "unit"]
+__all__ = ["LAYOUTS", "Layout", "check_layout", "cluster", "group", "nearest", "project", "unit"]
 
 Layout: TypeAlias = Literal["auto", "tsne", "pca"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "tsne", "pca")
@@ -119,17 +119,30 @@ def project(
         ([0.0, 1.0], 'pca')
     """
     check_int("seed", seed, minimum=0)
-    if layout not in LAYOUTS:
-        raise ArgumentError("layout", f"one of {', '.join(LAYOUTS)}", layout)
+    check_layout(layout)
     points = np.asarray(directions, dtype=np.float64)
     installed = importlib.util.find_spec("openTSNE") is not None
-    if layout == "tsne" and not installed:
-        raise ImportError(f"layout: t-SNE needs openTSNE: {install_line('map')}")
     if layout == "tsne" and len(points) < 4:
         raise ArgumentError("layout", "'pca' for fewer than 4 points, which t-SNE needs", layout)
     if layout == "tsne" or (layout == "auto" and installed and len(points) >= 4):
         return _fill_square(_tsne(points, seed, progress)), "tsne"
     return _fill_square(_pca(points)), "pca"
+
+
+def check_layout(layout: str) -> None:
+    """Check that a layout is one that there is, and that what it needs is installed.
+
+    Raises:
+        ModuleNotFoundError: openTSNE is not; the message says how to install it.
+        ArgumentError: it is not one of LAYOUTS.
+
+    Example:
+        >>> check_layout("pca")
+    """
+    if layout not in LAYOUTS:
+        raise ArgumentError("layout", f"one of {', '.join(LAYOUTS)}", layout)
+    if layout == "tsne":
+        check_installed("t-SNE", "map", "openTSNE")
 
 
 def _pca(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from logq.evaluation.map_layout import Layout
+from logq.evaluation.map_layout import Layout, check_layout
 from logq.explorer.explorer_page import TOP, explorer_page, explorer_points, names_of, sources_of
-from logq.serving.application import create_app
+from logq.serving.application import check_serving, create_app
 from logq.serving.limits import ServingLimits
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def create_explorer(
         >>> "tea" in TestClient(app, base_url="http://localhost").get("/").text
         True
     """
+    check_serving()
+    check_layout(layout)
     sources = sources_of(model, beside, device)
     inner = [create_app(source.model, limits=limits) for source in sources]
     from fastapi import FastAPI

@@ -11,7 +11,7 @@ import numpy as np
 
 from logq._arguments import ArgumentError, check_int
 from logq._files import atomic_write
-from logq.evaluation.map_layout import Layout, unit
+from logq.evaluation.map_layout import Layout, check_layout, unit
 from logq.evaluation.map_page import ALONE, page_of
 from logq.evaluation.map_points import NEIGHBORS, MapPoints, MapSource, WordSource, arrange
 from logq.serving.open_models import open_model
@@ -152,6 +152,7 @@ def write_explorer(
         ...     write_explorer(words, Path(folder, "page.html"), layout="pca").names
         ['tea', 'coffee', 'rail']
     """
+    check_layout(layout)
     sources = sources_of(model, beside, device)
     points = explorer_points(sources, top, layout, seed=seed, progress=progress)
     page = explorer_page(sources, points, names_of(model, beside), title=title, progress=progress)

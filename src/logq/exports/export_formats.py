@@ -12,7 +12,7 @@ from logq._files import atomic_write
 from logq._project import version
 from logq.estimators import Family
 
-__all__ = ["EXPORTED", "FORMATS", "ExportFormat", "export_model", "formats_for"]
+__all__ = ["EXPORTED", "FORMATS", "ExportFormat", "chosen_format", "export_model", "formats_for"]
 
 EXPORTED = "export.json"
 """The file that tells what a folder is an export of, beside the files of the format."""
@@ -27,6 +27,7 @@ class ExportFormat(NamedTuple):
         place: "module:function" of what writes it: of the model, a folder and titles of items or None.
         summary: a sentence for --help.
         needs: the name of an attribute that is true of the recommenders and language models that have it; "" for all.
+        check: "module:function" of what raises where the libraries that write it are missing; "" where there are none.
 
     Example:
         >>> next(one.families for one in FORMATS if one.name == "arpa")
@@ -38,6 +39,16 @@ class ExportFormat(NamedTuple):
     place: str
     summary: str
     needs: str = ""
+    check: str = ""
+
+    def check_installed(self) -> None:
+        """Check that what writes it is there.
+
+        Raises:
+            ModuleNotFoundError: it is not; the message says how to install it.
+        """
+        if self.check:
+            _named(self.check)()
 
     def fits(self, model: Any) -> bool:
         """Whether a model has this format."""
@@ -53,6 +64,7 @@ FORMATS = (
         "logq.exports.query_service:write_query_service",
         "The query tower for onnxruntime, with vectors, ids and titles of the items beside it.",
         needs="export",
+        check="logq.recommenders.query_export:check_onnx",
     ),
     ExportFormat(
         "static-embedding",
@@ -110,6 +122,39 @@ def formats_for(model: Any) -> list[ExportFormat]:
     return [one for one in FORMATS if one.fits(model)]
 
 
+def chosen_format(model: Any, format: str | None = None) -> ExportFormat:
+    """The format that a model is exported to, of which all is there that it needs.
+
+    Args:
+        model: a model, or its class, where it is not loaded yet.
+        format: its name; None takes the first one that fits the model.
+
+    Raises:
+        ArgumentError: the model does not have the format.
+        ModuleNotFoundError: a library that writes it is not installed.
+
+    Example:
+        >>> from logq import YoutubeDNN
+        >>> chosen_format(YoutubeDNN).name
+        'onnx'
+    """
+    called = (model if isinstance(model, type) else type(model)).__name__
+    fitting = formats_for(model)
+    names = ", ".join(one.name for one in fitting)
+    if format is not None and format not in {one.name for one in FORMATS}:
+        raise ArgumentError("format", f"one of {', '.join(one.name for one in FORMATS)}", format)
+    chosen = next((one for one in fitting if format in (None, one.name)), None)
+    if chosen is None:
+        if names:
+            raise ArgumentError("format", f"one of those that {called} has: {names}", Verbatim(format))
+        hint = (
+            "it is neither a network nor vectors; `logq serve` answers from it, `logq recommend --all` writes answers"
+        )
+        raise ArgumentError("model", "one that another program can read", Verbatim(called), hint)
+    chosen.check_installed()
+    return chosen
+
+
 def export_model(
     model: Any, folder: str | os.PathLike[str], format: str | None = None, *, titles: Sequence[str] | None = None
 ) -> str:
@@ -142,26 +187,13 @@ def export_model(
     """
     if not getattr(model, "is_fitted", True):
         raise AttributeError(f"{type(model).__name__}: it has learned nothing yet, call fit first")
-    fitting = formats_for(model)
-    names = ", ".join(one.name for one in fitting)
-    if format is not None and format not in {one.name for one in FORMATS}:
-        raise ArgumentError("format", f"one of {', '.join(one.name for one in FORMATS)}", format)
-    chosen = next((one for one in fitting if format in (None, one.name)), None)
-    if chosen is None:
-        name = type(model).__name__
-        if names:
-            raise ArgumentError("format", f"one of those that {name} has: {names}", Verbatim(format))
-        hint = (
-            "it is neither a network nor vectors; `logq serve` answers from it, `logq recommend --all` writes answers"
-        )
-        raise ArgumentError("model", "one that another program can read", Verbatim(name), hint)
+    chosen = chosen_format(model, format)
     home = Path(folder)
     if home.is_dir() and any(home.iterdir()) and not (home / EXPORTED).exists():
         raise ArgumentError("folder", "an empty folder, or one with an earlier export", os.fspath(folder))
     home.mkdir(parents=True, exist_ok=True)
     before, replaced = _stamps(home), _exported(home)
-    module, _, function = chosen.place.partition(":")
-    getattr(importlib.import_module(module), function)(model, home, titles)
+    _named(chosen.place)(model, home, titles)
     written = [name for name, stamp in _stamps(home).items() if before.get(name) != stamp]
     about = {"format": chosen.name, "model": type(model).__name__, "logq": version(), "files": sorted(written)}
     with atomic_write(home / EXPORTED) as file:
@@ -169,6 +201,11 @@ def export_model(
     for name in before.keys() & replaced - {*written, EXPORTED}:
         (home / name).unlink(missing_ok=True)
     return chosen.name
+
+
+def _named(place: str) -> Any:
+    module, _, function = place.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def _stamps(home: Path) -> dict[str, tuple[int, int]]:

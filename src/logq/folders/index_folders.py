@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logq.folders.folder_contents import FolderError, find_contents
+from logq.retrieval.index_registry import INDEXES
 
 if TYPE_CHECKING:
     from logq.folders.recommender_folders import RecommenderFolder
     from logq.retrieval import ItemIndex
     from logq.vectors import KeyedVectors
 
-__all__ = ["MADE_OF", "compared_vectors", "hash_of_items", "hash_of_words", "load_index_of", "load_index_of_words"]
+__all__ = [
+    "MADE_OF",
+    "check_index_folder",
+    "compared_vectors",
+    "hash_of_items",
+    "hash_of_words",
+    "load_index_of",
+    "load_index_of_words",
+]
 
 MADE_OF = "made_of.json"
 """The file of an index that tells the vectors that it was made of."""
@@ -54,7 +63,13 @@ def load_index_of_words(known: "KeyedVectors", folder: Path, metric: str | None 
     return made
 
 
-def _opened(folder: Path) -> "ItemIndex":
+def check_index_folder(folder: Path) -> None:
+    """Check that a folder has an index and that its library is there, before the model is loaded that it is of.
+
+    Raises:
+        FolderError: there is none.
+        ModuleNotFoundError: the library is not installed; the message says how to.
+    """
     if not folder.is_dir():
         raise FolderError(f"{folder}: there is no such index; `logq index` makes one")
     there = find_contents(folder)
@@ -63,6 +78,13 @@ def _opened(folder: Path) -> "ItemIndex":
             f"{folder}: expected an index of items, found {'none' if there is None else there.name}; "
             "`logq index MODEL -o INDEX` makes one"
         )
+    kind = _made_of(folder).get("kind")
+    if kind in INDEXES:
+        INDEXES[kind].check_installed()
+
+
+def _opened(folder: Path) -> "ItemIndex":
+    check_index_folder(folder)
     from logq.retrieval.index_kinds import load_index
 
     return load_index(folder)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from logq._arguments import ArgumentError, Verbatim
-from logq._project import install_line, version
+from logq._project import check_installed, version
 
-__all__ = ["FILES", "HubError", "fetch_folder", "is_hub_place", "push_folder", "repository_name"]
+__all__ = ["FILES", "HubError", "check_client", "fetch_folder", "is_hub_place", "push_folder", "repository_name"]
 
 FILES = ("*.safetensors", "*.json", "README.md")
 """What is fetched and sent of the files of a model: none of them can hold code that loading would run."""
@@ -186,14 +186,23 @@ def _is_repository(text: str) -> bool:
     return len(parts) == 2 and all(part.strip(".-_ ") and not set(part) & set(" \\:?*@") for part in parts)
 
 
+def check_client() -> None:
+    """Check that the client of the hub is there, before a model is saved that it would send.
+
+    Raises:
+        ModuleNotFoundError: it is not; the message says how to install it.
+
+    Example:
+        >>> check_client()
+    """
+    check_installed("the Hugging Face Hub", "hub", "huggingface_hub")
+
+
 def _library() -> Any:
-    try:
-        for part in ("constants", "errors", "utils"):
-            importlib.import_module(f"huggingface_hub.{part}")
-        return importlib.import_module("huggingface_hub")
-    except ModuleNotFoundError as error:
-        text = f"the Hugging Face Hub needs huggingface_hub: {install_line('hub')}"
-        raise ModuleNotFoundError(text, name="huggingface_hub") from error
+    check_client()
+    for part in ("constants", "errors", "utils"):
+        importlib.import_module(f"huggingface_hub.{part}")
+    return importlib.import_module("huggingface_hub")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from logq._launch import launched
-from logq.hub.hub_folders import fetch_folder, push_folder, repository_name
+from logq.hub.hub_folders import check_client, fetch_folder, push_folder, repository_name
 from logq.hub.model_cards import Card, CardFacts, write_card
 
 __all__ = ["Published"]
@@ -81,6 +81,7 @@ class Published:
         """
         saved: Any = self  # whose save has more arguments than are known here
         name, wanted = repository_name(repo_id), Card.of(card)
+        check_client()
         if wanted is not None:
             wanted = replace(wanted, repo_id=wanted.repo_id or name)
         with tempfile.TemporaryDirectory(prefix="logq-") as folder:

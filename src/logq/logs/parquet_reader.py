@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._files import DamagedFileError
-from logq._project import install_line
+from logq._project import load_optional
 
 __all__ = ["ParquetReader", "file_literal", "import_duckdb", "quoted", "text_literal"]
 
@@ -30,12 +30,7 @@ def import_duckdb(what: str) -> Any:
         >>> import_duckdb("preparing a log").__name__
         'duckdb'
     """
-    try:
-        import duckdb
-    except ImportError:
-        text = f"{what} needs duckdb, which is not installed: {install_line('duckdb')}"
-        raise ModuleNotFoundError(text, name="duckdb") from None
-    return duckdb
+    return load_optional(what, "duckdb", "duckdb")
 
 
 def quoted(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import importlib.util
 import logging
 import os
 import warnings
@@ -17,13 +16,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from logq._files import atomic_write
-from logq._project import install_line
+from logq._project import check_installed
 from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.histories import Histories
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.requests import make_request
 
-__all__ = ["ExportedRecommender", "QueryTower", "columns_read", "export_onnx"]
+__all__ = ["ExportedRecommender", "QueryTower", "check_onnx", "columns_read", "export_onnx"]
 
 MOST_BYTES = (1 << 31) - (1 << 20)
 """What an ONNX file may hold, but for a megabyte for the graph."""
@@ -89,6 +88,18 @@ def columns_read(model: RetrievalModel, batch: Batch) -> list[str]:
     return list(seen.read)
 
 
+def check_onnx() -> None:
+    """Check that what writes ONNX files is there.
+
+    Raises:
+        ModuleNotFoundError: it is not; the message says how to install it.
+
+    Example:
+        >>> check_onnx()
+    """
+    check_installed("export", "onnx", "onnx", "onnxscript")
+
+
 def export_onnx(tower: QueryTower, batch: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
     """Write a tower as an ONNX file whose first dimension, and that of histories, may have any size.
 
@@ -101,9 +112,7 @@ def export_onnx(tower: QueryTower, batch: Mapping[str, Tensor], path: str | os.P
         ModuleNotFoundError: onnx or onnxscript is not installed.
         ValueError: the weights are more than an ONNX file can hold.
     """
-    for library in ("onnx", "onnxscript"):  # optional extra `onnx`
-        if importlib.util.find_spec(library) is None:
-            raise ModuleNotFoundError(f"export needs {library}: {install_line('onnx')}", name=library)
+    check_onnx()
     weights = [*tower.parameters(), *tower.buffers()]  # vectors of items are buffers that are not in the state
     size = sum(weight.nbytes for weight in weights)
     if size > MOST_BYTES:

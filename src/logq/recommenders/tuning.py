@@ -15,7 +15,7 @@ from typing import Any
 from logq._arguments import ArgumentError, ArgumentTypeError, BadArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq._progress import Progress
-from logq._project import install_line
+from logq._project import check_installed
 from logq.estimators import class_of
 from logq.logs.splits import Split
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
@@ -28,7 +28,7 @@ from logq.training.config_fields import Option, TriedValues
 from logq.training.phases import TimeBudget
 from logq.training.running_mean import TrainingWarning
 
-__all__ = ["Trial", "Tuning", "tune"]
+__all__ = ["Trial", "Tuning", "check_optuna", "tune"]
 
 BEST, TRIALS = "best.toml", "trials.jsonl"
 """Files of a search: the best settings, as `logq train --recipe` reads them, and all trials."""
@@ -204,7 +204,8 @@ def tune(
         >>> tune(ItemKNN, split, trials=2, seed=1, progress=False).settings  # doctest: +SKIP
         {'neighbors': 68, 'shrinkage': 144.06}
     """
-    optuna = _optuna()
+    check_optuna()
+    optuna: Any = importlib.import_module("optuna")  # optional extra `tune`
     budget = TimeBudget(minutes)
     if not isinstance(split, Split):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentTypeError("split", "a Split", split)
@@ -338,11 +339,16 @@ def _trial_of(one: Any) -> Trial:
     )
 
 
-def _optuna() -> Any:
-    try:
-        return importlib.import_module("optuna")  # optional extra `tune`
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"tune needs optuna: {install_line('tune')}", name="optuna") from error
+def check_optuna() -> None:
+    """Check that the library of the search is there.
+
+    Raises:
+        ModuleNotFoundError: it is not; the message says how to install it.
+
+    Example:
+        >>> check_optuna()
+    """
+    check_installed("tune", "tune", "optuna")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
+from logq._project import load_optional
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_conditions import Condition, check_conditions
 from logq.retrieval.item_index import Ids
@@ -20,7 +21,6 @@ from logq.retrieval.item_store import (
     ItemStore,
     StoredItems,
     best_answers,
-    missing_library,
     removed_ids,
 )
 from logq.retrieval.sql_tables import (
@@ -80,10 +80,7 @@ class DuckDBItems(ItemStore):
         read_only: bool = False,
     ) -> None:
         """See the class."""
-        try:
-            import duckdb  # optional extra `duckdb`
-        except ModuleNotFoundError:
-            raise missing_library("duckdb", "duckdb", "duckdb") from None
+        duckdb = load_optional("this database", "duckdb", "duckdb")
         _check_file(os.fspath(path))
         self._name = check_table(table)
         self._table = f'"{self._name}"'

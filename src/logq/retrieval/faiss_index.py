@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_int
-from logq._project import install_line
+from logq._project import load_optional
 from logq.retrieval.approximate_index import DENSER, ApproximateIndex
 from logq.retrieval.faiss_bytes import check_faiss_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
@@ -93,7 +93,7 @@ class FaissIndex(ApproximateIndex):
         check_choice("metric", metric, ("inner_product", "cosine"))
         table = check_vectors("vectors", vectors, device=torch.device("cpu"))
         super().__init__(f"faiss-{kind}", table.shape[1], metric)
-        self._faiss = faiss = _import_faiss()
+        self._faiss = faiss = load_optional("this index", "faiss", "faiss")
         self._ef_search = check_int("ef_search", ef_search)
         self._nprobe = 1
         with self._threads():
@@ -191,7 +191,7 @@ class FaissIndex(ApproximateIndex):
     ) -> Self:
         kind = str(about["kind"]).removeprefix("faiss-")
         check_choice("kind", kind, tuple(_CLASSES))
-        faiss = _import_faiss()
+        faiss = load_optional("this index", "faiss", "faiss")
         check_faiss_bytes(data, kind, about["dim"], slots)
         index: Any = faiss.deserialize_index(data)
         found = (index.d, index.ntotal, index.metric_type, index.is_trained)
@@ -209,14 +209,6 @@ class FaissIndex(ApproximateIndex):
         loaded._nprobe = check_int("nprobe", about["options"]["nprobe"])
         loaded._ef_search = check_int("ef_search", about["options"]["ef_search"])
         return loaded
-
-
-def _import_faiss() -> Any:
-    try:
-        import faiss  # optional extra `faiss`
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"this index needs faiss: {install_line('faiss')}", name="faiss") from None
-    return faiss
 
 
 def number_of_lists(items: int, asked: int | None) -> int:

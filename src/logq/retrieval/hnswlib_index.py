@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import check_int
-from logq._project import install_line
+from logq._project import load_optional
 from logq.retrieval.graph_index import GraphIndex
 from logq.retrieval.hnswlib_bytes import check_hnswlib_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
@@ -69,7 +69,7 @@ class HnswlibIndex(GraphIndex):
         check_choice("metric", metric, ("inner_product", "cosine"))
         table = check_vectors("vectors", vectors, device=torch.device("cpu"))
         super().__init__(table.shape[1], metric, ef_search)
-        self._index: Any = _import_hnswlib().Index("ip", self.dim)
+        self._index: Any = load_optional("this index", "hnswlib", "hnswlib").Index("ip", self.dim)
         self._index.init_index(
             max(1, len(table)),
             M=check_int("links", links, 2),
@@ -101,30 +101,19 @@ class HnswlibIndex(GraphIndex):
         size = len(self._slot_ids)
         candidates = max(wanted, min(self._ef_search * 4**level, size))  # more are of no use
         self._index.set_ef(candidates)
-        keys, distances = self._found(queries, wanted)
-        scores[:, : keys.shape[1]], slots[:, : keys.shape[1]] = 1 - distances, keys
-        return scores, slots
 
-    def _found(self, queries: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return labels and distances (M, wanted); -1 where a query reached fewer, which hnswlib calls an error."""
-        threads = torch.get_num_threads()
-        try:
-            keys, distances = self._index.knn_query(queries, k=wanted, num_threads=threads)
-            return keys.astype(np.int64), distances
-        except RuntimeError:
-            if len(queries) > 1:
-                parts = [self._found(queries[row : row + 1], wanted) for row in range(len(queries))]
-                return np.concatenate([keys for keys, _ in parts]), np.concatenate([far for _, far in parts])
-        keys, distances = np.full((1, wanted), -1, dtype=np.int64), np.zeros((1, wanted), dtype=np.float32)
-        reached, missed = 0, wanted
-        while missed - reached > 1:
-            middle = (reached + missed) // 2
+        def asked(rows: slice) -> bool:
             try:
-                keys[:, :middle], distances[:, :middle] = self._index.knn_query(queries, k=middle, num_threads=1)
-                reached = middle
-            except RuntimeError:
-                missed = middle
-        return keys, distances
+                keys, distances = self._index.knn_query(queries[rows], k=wanted, num_threads=torch.get_num_threads())
+            except RuntimeError:  # one of them reached fewer
+                return False
+            scores[rows, :wanted], slots[rows, :wanted] = 1 - distances, keys
+            return True
+
+        if not asked(slice(len(queries))):
+            for row in range(len(queries)):
+                asked(slice(row, row + 1))
+        return scores, slots
 
     def _is_exhaustive(self, level: int) -> bool:
         return self._ef_search * 4**level >= len(self._slot_ids)
@@ -144,7 +133,7 @@ class HnswlibIndex(GraphIndex):
     def _from_bytes(
         cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, live: NDArray[np.int64]
     ) -> Self:
-        library = _import_hnswlib()
+        library = load_optional("this index", "hnswlib", "hnswlib")
         check_hnswlib_bytes(data, about["dim"], slots, live)
         loaded = cls.__new__(cls)
         GraphIndex.__init__(loaded, about["dim"], about["metric"], about["options"]["ef_search"])
@@ -154,11 +143,3 @@ class HnswlibIndex(GraphIndex):
             data.tofile(file)
             loaded._index.load_index(str(file))
         return loaded
-
-
-def _import_hnswlib() -> Any:
-    try:
-        import hnswlib  # optional extra `hnswlib`
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"this index needs hnswlib: {install_line('hnswlib')}", name="hnswlib") from None
-    return hnswlib

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from logq._project import check_installed
+
 __all__ = ["INDEXES", "INDEX_KINDS", "IndexEntry"]
 
 
@@ -22,6 +24,14 @@ class IndexEntry(NamedTuple):
     location: str
     library: str = ""
     options: Mapping[str, str] = {}
+
+    def check_installed(self) -> None:
+        """Check that the library is there.
+
+        Raises:
+            ModuleNotFoundError: it is not; the message says how to install it.
+        """
+        check_installed("this index", self.library, *filter(None, [self.library]))
 
 
 _FAISS: Final = "logq.retrieval.faiss_index.FaissIndex"

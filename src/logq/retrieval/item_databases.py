@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from logq._arguments import ArgumentError, ArgumentTypeError
+from logq._project import check_installed
 
 if TYPE_CHECKING:
     from logq.retrieval.index_checks import Metric
@@ -23,7 +24,7 @@ class DatabaseEntry(NamedTuple):
         extra: of logq, which has its client.
         address: how it is written, for help texts.
         local: what a place without "://" is.
-        libraries: modules that its errors come from.
+        libraries: modules that its errors come from, the client first.
         whole: whether the place is the whole address, as that of PostgreSQL.
 
     Example:
@@ -37,6 +38,14 @@ class DatabaseEntry(NamedTuple):
     local: Literal["file", "folder", "server"]
     libraries: tuple[str, ...]
     whole: bool = False
+
+    def check_installed(self) -> None:
+        """Check that the client is there.
+
+        Raises:
+            ModuleNotFoundError: it is not; the message says how to install it.
+        """
+        check_installed("this database", self.extra, self.libraries[0])
 
 
 _POSTGRES = DatabaseEntry(

@@ -14,7 +14,6 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._progress import Progress
-from logq._project import install_line
 from logq.retrieval.index_checks import (
     Combine,
     Metric,
@@ -30,7 +29,7 @@ from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
 from logq.tables.notebook_html import result_html
 from logq.tables.short_texts import first_of, named, result_text
 
-__all__ = ["Answer", "FoundTable", "ItemStore", "StoredItems", "best_answers", "missing_library", "removed_ids"]
+__all__ = ["Answer", "FoundTable", "ItemStore", "StoredItems", "best_answers", "removed_ids"]
 
 Answer: TypeAlias = list[tuple[int, float]]
 
@@ -270,6 +269,12 @@ class ItemStore(ABC):
         items = self.read(where)
         return make_index(kind, items.vectors, items.ids, metric=self.metric, **options)
 
+    def _compared(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition]) -> Answer:
+        """Return what `_search` does, by reading all items that meet the conditions, for an index that lacks some."""
+        found = self.index(where=where).search(queries[None], k)
+        pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
+        return [(number, score) for number, score in pairs if number >= 0]
+
     def _check_directions(self, name: str, vectors: NDArray[np.float32]) -> None:
         zero = ~np.square(vectors).any(axis=-1)  # as databases compute it: a length may be too small for float32
         if self.metric == "cosine" and zero.any():
@@ -313,16 +318,6 @@ def best_answers(parts: Sequence[Answer], k: int) -> Answer:
     for number, score in (pair for part in parts for pair in part):
         scores[number] = max(score, scores.get(number, score))
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
-
-
-def missing_library(package: str, extra: str, module: str) -> ModuleNotFoundError:
-    """Return the error of a database whose client is not installed.
-
-    Example:
-        >>> missing_library("duckdb", "duckdb", "duckdb")
-        ModuleNotFoundError("this needs duckdb: pip install 'logq[duckdb]'")
-    """
-    return ModuleNotFoundError(f"this needs {package}: {install_line(extra)}", name=module)
 
 
 def removed_ids(ids: Ids) -> list[int]:

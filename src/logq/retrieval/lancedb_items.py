@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
+from logq._project import load_optional
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.retrieval.item_conditions import Condition, check_conditions, check_name, check_reserved
 from logq.retrieval.item_index import Ids
@@ -19,7 +20,6 @@ from logq.retrieval.item_store import (
     ItemStore,
     StoredItems,
     best_answers,
-    missing_library,
     removed_ids,
 )
 from logq.retrieval.literal_conditions import Dialect, literal_clause
@@ -83,14 +83,9 @@ class LanceDBItems(ItemStore):
         storage_options: dict[str, str] | None = None,
     ) -> None:
         """See the class."""
-        try:
-            import lancedb  # optional extra `lancedb`  # pyright: ignore[reportMissingImports]
-            import lancedb.index  # pyright: ignore[reportMissingImports]
-            import pyarrow  # which lancedb needs
-        except ModuleNotFoundError:
-            raise missing_library("lancedb", "lancedb", "lancedb") from None
-        self._arrow: Any = pyarrow
-        self._indexes: Any = lancedb.index
+        lancedb, self._indexes, self._arrow = (  # LanceDB needs pyarrow
+            load_optional("this database", "lancedb", name) for name in ("lancedb", "lancedb.index", "pyarrow")
+        )
         self._name = check_name("table", table)
         self._database: Any = lancedb.connect(os.fspath(place), storage_options=storage_options)
         self._table: Any = None

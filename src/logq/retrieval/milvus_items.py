@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._project import load_optional
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.retrieval.item_conditions import Condition, check_conditions, check_name, check_reserved
 from logq.retrieval.item_index import Ids
@@ -18,7 +19,6 @@ from logq.retrieval.item_store import (
     ItemStore,
     StoredItems,
     best_answers,
-    missing_library,
     removed_ids,
 )
 from logq.retrieval.literal_conditions import Dialect, literal_clause
@@ -82,14 +82,11 @@ class MilvusItems(ItemStore):
         self._remote = "://" in where
         if not self._remote and not where.endswith(".db"):
             raise ArgumentError("place", "a URL, or a file whose name ends in .db", where)
-        try:
-            from pymilvus import DataType, MilvusClient  # optional extra `milvus`
-        except ModuleNotFoundError:
-            raise missing_library("pymilvus", "milvus", "pymilvus") from None
-        self._types: Any = DataType
+        pymilvus = load_optional("this database", "milvus", "pymilvus")
+        self._types: Any = pymilvus.DataType
         self._name = check_name("table", table)
         key = (os.environ.get("MILVUS_TOKEN", "") if token is None else token) if self._remote else ""
-        self._client: Any = MilvusClient(where, token=key)
+        self._client: Any = pymilvus.MilvusClient(where, token=key)
         try:
             if self._describe(place, self._found(), dim, columns, metric):
                 self._create()
@@ -101,7 +98,7 @@ class MilvusItems(ItemStore):
 
     def __len__(self) -> int:
         """Return the number of items."""
-        return int(self._client.query(self._name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+        return self._count("")
 
     def close(self) -> None:
         """Close the connection, or the file."""
@@ -110,7 +107,7 @@ class MilvusItems(ItemStore):
     def remove(self, ids: Ids) -> int:
         """Remove items, and return how many of them there were."""
         where = literal_clause([("id", "in", removed_ids(ids))], _FILTER)
-        count = int(self._client.query(self._name, filter=where, output_fields=["count(*)"])[0]["count(*)"])
+        count = self._count(where)
         if count:
             self._client.delete(self._name, filter=where)
         return count
@@ -162,6 +159,9 @@ class MilvusItems(ItemStore):
         self._client.create_index(self._name, self._index(names[kind], numbers))
         self._client.load_collection(self._name)
         self._kind = names[kind]
+
+    def _count(self, where: str) -> int:
+        return int(self._client.query(self._name, filter=where, output_fields=["count(*)"])[0]["count(*)"])
 
     def _index_kind(self) -> str:
         return str((self._client.describe_index(self._name, "vector") or {}).get("index_type"))
@@ -225,4 +225,10 @@ class MilvusItems(ItemStore):
             if not name or effort >= _MOST or all(len(hits) >= k for hits in found):
                 break
             effort *= 8
+        fewest = min(len(hits) for hits in found)
+        if (
+            name and fewest < k and self._count(chosen or "id >= 0") > fewest
+        ):  # a graph does not reach all equal vectors
+            excluding = [("id", "not in", excluded)] if excluded else []
+            return self._compared(queries, k, [*where, *excluding])
         return best_answers([[(hit["id"], float(hit["distance"])) for hit in hits] for hits in found], k)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
+from logq._project import load_optional
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.retrieval.item_conditions import Condition, check_conditions
 from logq.retrieval.item_index import Ids
-from logq.retrieval.item_store import Answer, FoundTable, ItemStore, StoredItems, missing_library, removed_ids
+from logq.retrieval.item_store import Answer, FoundTable, ItemStore, StoredItems, removed_ids
 from logq.retrieval.sql_tables import (
     NEW_ROWS,
     check_table,
@@ -33,7 +34,7 @@ class PgVectorItems(ItemStore):
     """Items in a table of PostgreSQL with the extension pgvector (extra `postgres`).
 
     Without an index every search compares all rows that meet its conditions. `create_index` makes searches
-    approximate; from pgvector 0.8 on they continue until k rows meet the conditions.
+    approximate; where the index ends with fewer than k rows, all that meet the conditions are compared.
 
     Args:
         dsn: the server: "postgresql://user:password@host/database", or what else psycopg takes.
@@ -66,10 +67,7 @@ class PgVectorItems(ItemStore):
         metric: Metric | None = None,
     ) -> None:
         """See the class."""
-        try:
-            import psycopg  # optional extra `postgres`
-        except ModuleNotFoundError:
-            raise missing_library("psycopg", "postgres", "psycopg") from None
+        psycopg = load_optional("this database", "postgres", "psycopg")
         self._name = check_table(table)
         self._table = f'"{self._name}"'
         self._connection: Any = psycopg.connect(dsn, autocommit=True)
@@ -170,7 +168,16 @@ class PgVectorItems(ItemStore):
         with self._connection.transaction():
             for option, value in self._effort(k):
                 self._connection.execute("SELECT set_config(%s, %s, true)", [option, value])
-            return self._connection.execute(*self._query(queries, k, where, excluded)).fetchall()
+            found = self._connection.execute(*self._query(queries, k, where, excluded)).fetchall()
+            if len(found) < k and self._is_indexed():  # which gave up before it had met k rows
+                self._connection.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_seqscan = on")
+                found = self._connection.execute(*self._query(queries, k, where, excluded)).fetchall()
+            return found
+
+    def _is_indexed(self) -> bool:
+        sql = """SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
+                 WHERE indrelid = to_regclass(%s) AND amname IN ('hnsw', 'ivfflat')"""
+        return self._connection.execute(sql, [self._table]).fetchone() is not None
 
     def _query(
         self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_int
+from logq._project import load_optional
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_conditions import ORDER, Condition, check_conditions, check_name
 from logq.retrieval.item_index import Ids
@@ -18,7 +19,6 @@ from logq.retrieval.item_store import (
     ItemStore,
     StoredItems,
     best_answers,
-    missing_library,
     removed_ids,
 )
 
@@ -74,20 +74,17 @@ class QdrantItems(ItemStore):
         api_key: str | None = None,
     ) -> None:
         """See the class."""
-        try:
-            from qdrant_client import QdrantClient, models  # optional extra `qdrant`
-        except ModuleNotFoundError:
-            raise missing_library("qdrant-client", "qdrant", "qdrant_client") from None
-        self._models: Any = models
+        client = load_optional("this database", "qdrant", "qdrant_client")
+        self._models: Any = client.models
         self._name = check_name("table", table)
-        self._is_mine = not isinstance(place, QdrantClient)
+        self._is_mine = not isinstance(place, client.QdrantClient)
         if not self._is_mine:
             self._client: Any = place
         elif place == ":memory:":
-            self._client = QdrantClient(place)
+            self._client = client.QdrantClient(place)
         elif isinstance(place, str) and "://" in place:
             key = os.environ.get("QDRANT_API_KEY") if api_key is None else api_key
-            self._client = QdrantClient(url=place, api_key=key, timeout=60, check_compatibility=False)
+            self._client = client.QdrantClient(url=place, api_key=key, timeout=60, check_compatibility=False)
         else:
             hint = "qdrant-client unpickles the files of a folder, which may execute code"
             raise ArgumentError("place", "the URL of a server, :memory: or a client", place, hint)

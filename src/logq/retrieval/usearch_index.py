@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import check_int
-from logq._project import install_line
+from logq._project import load_optional
 from logq.retrieval.graph_index import GraphIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
@@ -64,7 +64,7 @@ class UsearchIndex(GraphIndex):
         check_choice("metric", metric, ("inner_product", "cosine"))
         table = check_vectors("vectors", vectors, device=torch.device("cpu"))
         super().__init__(table.shape[1], metric, ef_search)
-        self._index = _import_usearch().Index(
+        self._index = load_optional("this index", "usearch", "usearch.index").Index(
             ndim=self.dim,
             metric="ip",
             dtype="f32",  # the default is half precision
@@ -93,7 +93,10 @@ class UsearchIndex(GraphIndex):
         keys, distances = (array.reshape(len(queries), -1) for array in (found.keys, found.distances))
         counts = found.counts if hasattr(found, "counts") else [keys.shape[1]]
         is_result = np.arange(keys.shape[1]) < np.asarray(counts)[:, None]
-        return (1 - distances).astype(np.float32), np.where(is_result, keys.astype(np.int64), -1)
+        scores = 1 - np.where(is_result, distances, 0).astype(
+            np.float32
+        )  # what lies behind the results may be anything
+        return scores, np.where(is_result, keys.astype(np.int64), -1)
 
     def _is_exhaustive(self, level: int) -> bool:
         return self._ef_search * 4**level >= len(self)
@@ -110,7 +113,7 @@ class UsearchIndex(GraphIndex):
     def _from_bytes(
         cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, live: NDArray[np.int64]
     ) -> Self:
-        library = _import_usearch()
+        library = load_optional("this index", "usearch", "usearch.index")
         check_usearch_bytes(data, about["dim"], live)
         index: Any = library.Index.restore(data.tobytes())
         if index is None:
@@ -123,11 +126,3 @@ class UsearchIndex(GraphIndex):
         GraphIndex.__init__(loaded, about["dim"], about["metric"], about["options"]["ef_search"])
         loaded._index = index
         return loaded
-
-
-def _import_usearch() -> Any:
-    try:
-        import usearch.index  # optional extra `usearch`
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"this index needs usearch: {install_line('usearch')}", name="usearch") from None
-    return usearch.index

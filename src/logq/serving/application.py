@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logq._arguments import ArgumentError, check_float
-from logq._project import install_line
+from logq._project import check_installed
 from logq.serving.batching import Batcher
 from logq.serving.gate import Gate
 from logq.serving.limits import ServingLimits
@@ -21,11 +21,26 @@ from logq.serving.service_metrics import ServiceMetrics
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["create_app"]
+__all__ = ["check_serving", "create_app"]
 
 _ABOUT = """Answers of a model that logq trained. Every question is a POST with a JSON body; each route below has an
 example that this very model can answer. Whatever is wrong with a request is told in one form:
 `{"error": {"status", "message", "field", "expected", "got"}}`."""
+
+
+def check_serving(*more: str) -> None:
+    """Check that what serves is there, before a model is loaded.
+
+    Args:
+        more: modules of the extra `serve` besides those that an application consists of.
+
+    Raises:
+        ModuleNotFoundError: it is not; the message says how to install it.
+
+    Example:
+        >>> check_serving()
+    """
+    check_installed("serving", "serve", "fastapi", "prometheus_client", *more)
 
 
 def create_app(
@@ -67,11 +82,9 @@ def create_app(
         >>> sorted(app.openapi()["paths"])
         ['/health', '/metrics', '/neighbors', '/score']
     """
-    try:
-        from fastapi import FastAPI
-    except ModuleNotFoundError as error:
-        hint = f"serving needs fastapi, uvicorn and prometheus-client: {install_line('serve')}"
-        raise ModuleNotFoundError(hint, name=error.name) from None
+    check_serving()
+    from fastapi import FastAPI
+
     limits = ServingLimits() if limits is None else limits
     check_float("reload_seconds", reload_seconds, at_least=0)
     if token is not None and (not token or not token.isascii() or not token.isprintable() or " " in token):

@@ -6,6 +6,7 @@ from typing import Any
 
 from logq._arguments import ArgumentTypeError
 from logq.folders.folder_contents import FolderError, find_contents
+from logq.folders.index_folders import check_index_folder, load_index_of, load_index_of_words
 from logq.serving.model_answers import ModelAnswers
 from logq.serving.word_answers import WordAnswers
 from logq.vectors.keyed_vectors import KeyedVectors
@@ -60,11 +61,9 @@ def open_answers(place: Path, indexes: Sequence[Path] = (), *, device: str = "cp
         FileNotFoundError: there is nothing.
         ValueError: something else is there, it is damaged, or an index is of another model.
     """
+    for index in indexes:
+        check_index_folder(index)
     model = open_model(place, device=device)
-    if not indexes:
-        return answers_of(model)
-    from logq.folders.index_folders import load_index_of, load_index_of_words
-
     if isinstance(model, KeyedVectors):
         return answers_of(model, [load_index_of_words(model, index) for index in indexes])
     if hasattr(model, "titles"):

@@ -1,6 +1,5 @@
 """Callbacks that tell other people's tools of a fit: TensorBoard, Weights & Biases, MLflow, and Optuna's pruning."""
 
-import importlib
 import json
 import math
 import os
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 
 from logq._arguments import ArgumentError, check_int
 from logq._launch import launched
-from logq._project import install_line
+from logq._project import load_optional
 from logq.training.callbacks import Callback, TrainingEnd, TrainingReport
 
 __all__ = ["MLflowTracker", "OptunaPruning", "TensorBoardTracker", "Tracker", "WandbTracker", "settings_of"]
@@ -123,12 +122,14 @@ class TensorBoardTracker(Tracker):
 
     def __init__(self, folder: str | os.PathLike[str], *, every: int = 100) -> None:
         super().__init__(every=every)
-        _load("tensorboard", "TensorBoardTracker")
+        load_optional("TensorBoardTracker", "track", "tensorboard")
         self._folder = os.fspath(folder)
         self._writer: Any = None
 
     def _open(self, settings: Mapping[str, Any]) -> None:
-        self._writer = _load("torch.utils.tensorboard", "TensorBoardTracker").SummaryWriter(self._folder)
+        self._writer = load_optional("TensorBoardTracker", "track", "torch.utils.tensorboard").SummaryWriter(
+            self._folder
+        )
         # Indented, so that it is shown as it is.
         self._writer.add_text("settings", "    " + json.dumps(settings, indent=2).replace("\n", "\n    "))
 
@@ -158,7 +159,7 @@ class WandbTracker(Tracker):
 
     def __init__(self, *, every: int = 100, **init: Any) -> None:
         super().__init__(every=every)
-        self._wandb, self._init = _load("wandb", "WandbTracker"), init
+        self._wandb, self._init = load_optional("WandbTracker", "track", "wandb"), init
         self._run: Any = None
         self._is_ours = True
 
@@ -200,7 +201,7 @@ class MLflowTracker(Tracker):
 
     def __init__(self, *, every: int = 100, **start: Any) -> None:
         super().__init__(every=every)
-        self._mlflow, self._start = _load("mlflow", "MLflowTracker"), start
+        self._mlflow, self._start = load_optional("MLflowTracker", "track", "mlflow"), start
         self._is_ours = True
 
     def _open(self, settings: Mapping[str, Any]) -> None:
@@ -243,7 +244,7 @@ class OptunaPruning(Callback):
 
     def __init__(self, trial: Any, monitor: str) -> None:
         self._trial, self._monitor = trial, monitor
-        self._pruned = _load("optuna", "OptunaPruning", "tune").TrialPruned
+        self._pruned = load_optional("OptunaPruning", "tune", "optuna").TrialPruned
         self._seen: set[str] = set()
         self._has_reported = False
 
@@ -268,10 +269,3 @@ class OptunaPruning(Callback):
         """
         if end.error is None and not self._has_reported:
             raise ArgumentError("monitor", f"one of {', '.join(sorted(self._seen)) or 'the metrics'}", self._monitor)
-
-
-def _load(module: str, owner: str, extra: str = "track") -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{owner} needs {module}: {install_line(extra)}", name=module) from error

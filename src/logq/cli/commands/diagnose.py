@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from logq._arguments import ArgumentError
 from logq.cli.classifier_reading import Classifier, read_classifier
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
@@ -116,8 +117,13 @@ def diagnose(
     wanted = _numbers(num_sampled)
     if not 0 < error < float("inf"):
         raise BadInputError(f"--error: expected a number above 0, got {error:g}")
-    if figure is not None and figure.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise BadInputError(f"--figure: expected a name that ends in .png, .svg or .pdf, got {figure}")
+    if figure is not None:
+        from logq.diagnostics.error_figure import check_figure
+
+        try:
+            check_figure(figure)
+        except ArgumentError as error:
+            raise BadInputError(error.message("--figure")) from error
     from logq.shapes import check_device
 
     check_device(device)

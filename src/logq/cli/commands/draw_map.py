@@ -9,6 +9,7 @@ import typer
 from logq._project import install_line
 from logq.cli.command_options import Device
 from logq.cli.input_output import READS, WRITES
+from logq.cli.log_reading import check_tables
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
@@ -88,6 +89,10 @@ def draw_map(
     check_file(output, "map.html")
     if parquet is not None:
         check_file(parquet, "map.parquet")
+        check_tables(parquet)
+    from logq.evaluation.map_layout import check_layout
+
+    check_layout(layout.value)
     try:
         from logq.evaluation.map_page import write_map
         from logq.evaluation.map_points import arrange, write_parquet

@@ -74,7 +74,9 @@ def explore(
     try:
         if export is None:
             from logq.explorer import create_explorer
+            from logq.serving.application import check_serving
 
+            check_serving("uvicorn")
             with listen("127.0.0.1", port) as listening:
                 app = create_explorer(model, beside, **chosen)
                 if not quiet:

@@ -15,7 +15,8 @@ from logq.cli.model_folders import ModelArgument, open_model
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import say
-from logq.exports.export_formats import FORMATS
+from logq.exports.export_formats import FORMATS, chosen_format, export_model
+from logq.folders.folder_contents import find_contents
 
 __all__ = ["EXAMPLES", "export"]
 
@@ -57,9 +58,13 @@ def export(
     """
     if format is not None and format not in _NAMES:
         raise BadInputError(f"--format: expected one of {', '.join(_NAMES)}, got {format!r}")
+    there = find_contents(model) if model.is_dir() else None
+    if there is not None and there.entry is not None:
+        try:
+            chosen_format(there.entry.load_class(), format)
+        except ArgumentError as error:
+            raise BadInputError(error.message("--format")) from error
     found, titles = open_model(model)
-    from logq.exports import export_model
-
     if not quiet and format in (None, "onnx") and hasattr(found, "export"):
         say(("Writing the tower of queries as ONNX, which takes some seconds ...", "dim"))
     with output_folder(output):

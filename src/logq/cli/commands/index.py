@@ -12,9 +12,8 @@ import typer
 from logq._arguments import ArgumentError
 from logq._files import atomic_write, is_stream
 from logq._progress import format_bytes
-from logq._project import install_line
 from logq.cli.command_options import JsonOutput, Quiet, one_of
-from logq.cli.index_reports import check_index, choose, compare_kinds, libraries_missing, made_index
+from logq.cli.index_reports import check_index, choose, compare_kinds, made_index
 from logq.cli.indexed_items import IndexedItems, open_indexed
 from logq.cli.input_output import READS, WRITES, WRITES_FOLDER
 from logq.cli.shard_files import index_of_shards
@@ -23,7 +22,7 @@ from logq.cli.terminal.output import check_file, output_folder
 from logq.cli.terminal.report import in_python, python_command, say, say_next
 from logq.folders.folder_contents import find_contents, is_shards
 from logq.folders.index_folders import MADE_OF
-from logq.retrieval.index_registry import INDEX_KINDS
+from logq.retrieval.index_registry import INDEX_KINDS, INDEXES
 from logq.retrieval.item_databases import DATABASES, find_database
 
 if TYPE_CHECKING:
@@ -217,8 +216,8 @@ def _check_options(
         raise BadInputError("--option: expected --kind with it, whose setting it is")
     if recall is not None and not 0 < recall <= 1:
         raise BadInputError(f"--recall: expected a share in (0, 1], got {recall:g}")
-    for library in [] if kind is None else libraries_missing([kind]):
-        raise ModuleNotFoundError(f"this index needs {library}: {install_line(library)}", name=library)
+    if kind is not None:
+        INDEXES[kind].check_installed()
     if output is not None and (there := find_contents(output)) is not None and there.family != "index":
         raise BadInputError(
             f"--output: {output} holds {there.name}, and an index has a folder of its own; take another one"
@@ -315,6 +314,7 @@ def _databases(to: str | None, duckdb: Path | None, postgres: str | None) -> lis
             raise BadInputError(error.message(name)) from error
         if entry.local == "file" and "://" not in place and is_stream(Path(place)):
             raise BadInputError(f"{name}: expected an ordinary file, got {place}")
+        entry.check_installed()
         found.append((name, address))
     return found
 

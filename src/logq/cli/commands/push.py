@@ -84,10 +84,12 @@ def push(
     Every command that reads a model takes hf://USER/NAME instead of a folder, and hf://USER/NAME@REVISION.
     """
     from logq.folders.recommender_folders import save_titles
-    from logq.hub.hub_folders import push_folder, repository_name
+    from logq.hub.hub_folders import check_client, push_folder, repository_name
     from logq.hub.model_cards import CARD, Card
 
     name = repository_name(repo_id)
+    if not dry_run:
+        check_client()
     found, titles = open_model(model)
     if users and not found.saved_for_others:
         raise BadInputError(f"--users: expected none with {type(found).__name__}, which knows no users")

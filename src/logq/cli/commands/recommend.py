@@ -9,12 +9,14 @@ import typer
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
 from logq.cli.item_answers import Answers, ContextPairs, Count, Unknown, UnknownChoice, answer_each, read_context
+from logq.cli.log_reading import check_tables
 from logq.cli.model_folders import RecommenderArgument
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.folders.id_reading import known_ids, typed_ids
+from logq.folders.index_folders import check_index_folder, load_index_of
 from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 __all__ = ["EXAMPLES", "recommend"]
@@ -119,14 +121,13 @@ def recommend(
             raise BadInputError(f"{option}: expected none beside --all, whose file has user, rank, item and score")
     for path in filter(None, (json, output)):
         check_file(path, "recommendations.parquet")
+    check_tables(output, new.table)
+    if index is not None:
+        check_index_folder(index)
     found = open_folder(folder, device=device)
     model = found.model
     lenient = unknown is not Unknown.error
-    where = None
-    if index is not None:
-        from logq.folders.index_folders import load_index_of
-
-        where = load_index_of(found, index, "inner_product")
+    where = None if index is None else load_index_of(found, index, "inner_product")
     before = model.known.num_items
     found = take_new_items(found, new)
     if where is not None and model.known.num_items > before:

@@ -9,6 +9,7 @@ import typer
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
 from logq.cli.item_answers import Answers, ContextPairs, Unknown, UnknownChoice, answer_each, read_context
+from logq.cli.log_reading import check_tables
 from logq.cli.model_folders import RecommenderArgument, columns_of
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.pair_files import UserItemPairs, read_pairs, write_scores
@@ -97,6 +98,7 @@ def score(
         raise BadInputError("--output: expected none beside --history, as a table has users of the log")
     for path in filter(None, (json, output)):
         check_file(path, "scores.csv")
+    check_tables(pairs, output, new.table)
     found = take_new_items(open_folder(folder, device=device), new)
     known, lenient = found.model.known, unknown is not Unknown.error
     options: dict[str, Any] = {"context": read_context(context), "unknown": unknown.value}

@@ -88,7 +88,9 @@ def serve(
     place without a lost request. Ctrl-C and SIGTERM finish what runs.
     """
     from logq.serving import ServingLimits, create_app
+    from logq.serving.application import check_serving
 
+    check_serving("uvicorn")
     limits = ServingLimits(k=max_k, seconds=timeout, rows=batch_rows, wait=batch_wait)
     try:
         app = create_app(model, index=index or (), device=device, limits=limits, token=token, reload_seconds=reload)

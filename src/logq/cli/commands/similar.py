@@ -9,10 +9,12 @@ import typer
 from logq.cli.command_options import Device, JsonOutput
 from logq.cli.input_output import READS
 from logq.cli.item_answers import Answers, Count, answer_each
+from logq.cli.log_reading import check_tables
 from logq.cli.model_folders import RecommenderArgument
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
+from logq.folders.index_folders import check_index_folder, load_index_of
 from logq.folders.recommender_folders import RecommenderFolder, open_folder
 
 if TYPE_CHECKING:
@@ -73,15 +75,13 @@ def similar(
         raise BadInputError("--index: expected none beside --user, as indexes hold items")
     if output is not None:
         check_file(output)
-    found = open_folder(folder, device=device, doing="neighbors")
-    where = None
     if index is not None and new.given:
         raise BadInputError("--index: expected none with --new-items, which it lacks")
-    found = take_new_items(found, new)
+    check_tables(new.table)
     if index is not None:
-        from logq.folders.index_folders import load_index_of
-
-        where = load_index_of(found, index, "cosine")
+        check_index_folder(index)
+    found = take_new_items(open_folder(folder, device=device, doing="neighbors"), new)
+    where = None if index is None else load_index_of(found, index, "cosine")
     if user:
         answers = Answers(found, "user", "cosine", "user")
         answer_each(answers, user, lambda who: found.model.similar_users([who], k=k))

@@ -109,14 +109,15 @@ def make(name: str) -> HelpfulCommand:
         quiet: Quiet = False,
     ) -> None:
         check_log(log)
+        from logq.recommenders.search_space import search_space
+        from logq.recommenders.tuning import BEST, check_optuna, tune
+
+        check_optuna()
         if held_out.validation is HeldOutPart.none:
             raise BadInputError("--validation: expected a part to choose settings by, got none")
         wanted = dict(_read_search(text, options) for text in search or ())
         estimator = entry.load_class()
         estimator.from_settings(arguments)  # what is wrong here is found before the log is read
-        from logq.recommenders.search_space import search_space
-        from logq.recommenders.tuning import BEST, tune
-
         with _named_options():
             search_space(estimator, arguments, wanted)
         with output_folder(output):
