@@ -321,16 +321,51 @@ def test_the_file_of_the_library_is_read_by_the_library(kind, tmp_path):
         index.write_native(path)
 
 
-def test_hnswlib_returns_all_items_that_its_graph_reaches():
-    """Of many equal vectors a graph leaves some out; hnswlib then answers with an error, and not with the others."""
-    pytest.importorskip("hnswlib")
-    rng = np.random.default_rng(0)
-    vectors = np.concatenate([np.repeat(rng.normal(size=(3, 4)), 200, axis=0), rng.normal(size=(50, 4))])
-    index = make_index("hnswlib", vectors, links=2, ef_construction=4)
-    found = int((index.search(vectors[:1], 300).ids >= 0).sum())
-    index._index.set_ef(len(vectors))
-    asked = vectors[:1].astype(np.float32)
-    assert 10 < found < 300
-    assert index._index.knn_query(asked, k=found, num_threads=1)[0].shape == (1, found)
-    with pytest.raises(RuntimeError):
-        index._index.knn_query(asked, k=found + 1, num_threads=1)
+TABLES = {
+    "all equal": np.ones((N, D), dtype=np.float32),
+    "all zero": np.zeros((N, D), dtype=np.float32),
+    "mostly equal": np.concatenate([np.repeat(VECTORS[:3], 200, axis=0), VECTORS[:100]]),
+}
+
+
+@every_kind
+@every_metric
+@pytest.mark.parametrize("table", TABLES)
+def test_of_many_equal_vectors_all_k_come(kind, metric, table):
+    """A graph does not reach all of them; where it lacks some, and only there, all items are compared."""
+    sparse = {"links": 2, "ef_construction": 4} if kind in ("faiss-hnsw", "usearch", "hnswlib") else {}
+    index = make_index(kind, TABLES[table], IDS, metric=metric, **sparse)
+    exact = ExactIndex(TABLES[table], IDS, metric=metric)
+    gone = [IDS[:row].tolist() for row in range(USERS)]
+    for queries, options in (
+        (QUERIES, {}),
+        (INTERESTS, {"combine": "sum"}),
+        (INTERESTS, {"exclude": csr(gone)}),
+        (QUERIES, {"allow": np.sort(IDS)[50:]}),
+    ):
+        for k in (300, N, N + 5):
+            found, truth = index.search(queries, k, **options), exact.search(queries, k, **options)
+            there = (found.ids >= 0).numpy()
+            assert np.array_equal(there.sum(1), (truth.ids >= 0).sum(1).numpy())
+            for row in range(USERS):
+                assert len({*found.ids[row].tolist()} - {-1}) == there[row].sum()
+            if k >= N and kind != "faiss-pq":
+                assert np.allclose(found.scores[there], truth.scores[there], atol=1e-5)
+
+
+def test_a_query_that_a_graph_answers_is_not_compared_with_all(monkeypatch):
+    """The others of the same search are."""
+    index = make_index("usearch", np.concatenate([np.ones((N, D)), np.eye(D)]), links=2, ef_construction=4)
+    compared = []
+
+    def count(self, search, rows, combine):
+        compared.append(rows.tolist())
+        return original(self, search, rows, combine)
+
+    original = type(index)._compared
+    monkeypatch.setattr(type(index), "_compared", count)
+    index.search(QUERIES, 5)
+    assert compared == []
+    found = index.search(QUERIES, N)
+    assert [len(rows) for rows in compared] == [USERS]
+    assert int((found.ids >= 0).sum()) == USERS * N

@@ -19,6 +19,7 @@ from logq.retrieval.index_checks import (
     Combine,
     Exclusion,
     Metric,
+    Search,
     check_added,
     check_removed,
     check_search,
@@ -47,7 +48,8 @@ class ApproximateIndex(ItemIndex):
     """An index whose library numbers vectors by slots, 0, 1, 2, ... in the order in which they were added.
 
     A search asks for more than k where items are excluded, and then for more and with more effort for the rows that
-    have too few left. A library that cannot filter is also asked for more where an allow-list is given.
+    have too few left. A library that cannot filter is also asked for more where an allow-list is given. Rows that have
+    too few all the same are compared with all items: of many equal vectors a graph does not reach all.
 
     Attributes:
         family: the library, with which the names of its kinds begin.
@@ -124,9 +126,9 @@ class ApproximateIndex(ItemIndex):
         search = check_search(queries, k, exclude, allow, combine, dim=self.dim, ids=self._ids, device=cpu)
         _, k, exclusion, allowed = search
         if allowed is not None and int(allowed.sum()) * _NARROW <= len(self):
-            chosen = np.flatnonzero(allowed.numpy())
-            few = ExactIndex(self._vectors_of(self._slots[chosen]), self._ids[chosen], metric=self.metric)
-            return few.search(search.queries, k, exclude=exclude, combine=combine)
+            return result_of(
+                self._compared(search, torch.arange(len(search.queries), device="cpu"), combine), self._ids
+            )
         asked = search.directions(self.metric, combine)
         keys = torch.empty((len(asked), k), dtype=torch.int64, device="cpu")
         pending = np.arange(len(asked))
@@ -139,7 +141,11 @@ class ApproximateIndex(ItemIndex):
             for rows in parts:
                 keys[rows], enough = self._best_of(asked[rows], rows, k, count, level, exclusion, allowed)
                 unfinished.append(rows[~enough])
-            pending = np.concatenate(unfinished)[: 0 if last else None]
+            pending = np.concatenate(unfinished)
+            if last:
+                if len(pending):
+                    keys[pending] = self._compared(search, torch.from_numpy(pending), combine)
+                break
             count, level = min(4 * count, max(1, len(self))), level + 1
         return result_of(keys, self._ids)
 
@@ -249,6 +255,26 @@ class ApproximateIndex(ItemIndex):
         self._positions = np.zeros(len(self._live), dtype=np.int64)  # of a slot, in the order of ids
         self._positions[self._slots] = np.arange(len(self._slots))
 
+    def _compared(self, search: Search, rows: Tensor, combine: Combine) -> Tensor:
+        """Return the keys (b, k) of the best items for some rows (b,), by comparing them with all that are allowed."""
+        among = np.arange(len(self)) if search.allowed is None else np.flatnonzero(search.allowed.numpy())
+        exclude = None if search.exclusion is None else search.exclusion.of(rows)
+        keys = self._nothing(len(rows), search.k)
+        step = max(1, _NUMBERS // self.dim)
+        for start in range(0, len(among), step):
+            part = among[start : start + step]
+            some = ExactIndex(self._vectors_of(self._slots[part]), self._ids[part], metric=self.metric)
+            found = some.search(search.queries[rows], search.k, exclude=exclude, combine=combine)
+            positions = torch.searchsorted(self._ids, found.ids)
+            keys = torch.cat([keys, keys_of(found.scores, positions)], 1).topk(search.k, dim=1).values
+        return keys
+
+    @staticmethod
+    def _nothing(rows: int, k: int) -> Tensor:
+        """Return keys of no items."""
+        scores = torch.full((rows, k), -torch.inf, device="cpu")
+        return keys_of(scores, torch.zeros(1, dtype=torch.int64, device="cpu"))
+
     def _best_of(
         self,
         asked: Tensor,  # (b, K, D)
@@ -279,10 +305,7 @@ class ApproximateIndex(ItemIndex):
         if asked.shape[1] > 1:
             keys = _deduplicated(keys)
         if keys.shape[1] < k:
-            nothing = keys_of(
-                torch.full((len(asked), k), -torch.inf, device="cpu"), torch.zeros(1, dtype=torch.int64, device="cpu")
-            )
-            keys = torch.cat([keys, nothing], 1)
+            keys = torch.cat([keys, self._nothing(len(asked), k)], 1)
         return keys.topk(k, dim=1).values, enough
 
     def _excluded(self, positions: Slots, rows: Slots, exclusion: Exclusion) -> NDArray[np.bool_]:

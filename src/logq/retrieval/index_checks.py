@@ -33,6 +33,18 @@ class Exclusion(NamedTuple):
     ids: Tensor  # (E,) int64
     offsets: Tensor  # (B + 1,) int64
 
+    def of(self, rows: Tensor) -> "Exclusion":
+        """Return what is excluded for some rows (b,).
+
+        Example:
+            >>> Exclusion(torch.tensor([5, 7, 9]), torch.tensor([0, 2, 3])).of(torch.tensor([1]))
+            Exclusion(ids=tensor([9]), offsets=tensor([0, 1]))
+        """
+        begins, sizes = self.offsets[rows], self.offsets.diff()[rows]
+        ends = sizes.cumsum(0)
+        at = torch.arange(int(sizes.sum()), device="cpu") + torch.repeat_interleave(begins - ends + sizes, sizes)
+        return Exclusion(self.ids[at], torch.cat([ends.new_zeros(1), ends]))
+
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return `value`, which must be one of a few names.
