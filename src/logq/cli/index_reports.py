@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,13 @@ from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import write_json
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import ResultTable
-from logq.retrieval.index_registry import INDEXES
+from logq.retrieval.index_registry import INDEX_KINDS, INDEXES
 
 if TYPE_CHECKING:
     from logq.retrieval import ItemIndex
     from logq.retrieval.index_choice import IndexChoice, IndexTrial
 
-__all__ = ["check_index", "choose", "compare_kinds", "libraries_missing", "made_index"]
+__all__ = ["check_index", "choose", "choose_fastest", "compare_kinds", "libraries_missing", "made_index"]
 
 
 def made_index(items: IndexedItems, kind: str, metric: str, options: Mapping[str, int], progress: bool | None) -> Any:
@@ -141,7 +141,6 @@ def compare_kinds(
     from logq.retrieval import ExactIndex, measure_index
 
     missing = libraries_missing(kinds)
-    there = [kind for kind in kinds if INDEXES[kind].library not in missing]
     asked = items.queries(metric)
     by: Any = metric
     exact = ExactIndex(items.vectors(metric), metric=by)
@@ -149,19 +148,12 @@ def compare_kinds(
     progress = False if quiet else None
     rows: list[IndexTrial] = []
     failed: list[str] = []
-    for kind in there:
-        if recall is None:
+    if recall is None:
+        for kind in _installed(kinds):
             made = made_index(items, kind, metric, options, progress)
             rows.append(measure_index(made, exact, asked.vectors, k, own=asked.own, options=options))
-            continue
-        try:
-            rows.append(choose(items, kind, metric, options, recall, k, progress).verified)
-        except ArgumentError as error:
-            if error.name != "recall":
-                raise
-            failed.append(f"{kind}: {error.message('--recall')}")
-    if not rows:
-        raise BadInputError("; ".join(failed))
+    else:
+        rows += [one.verified for one in _choices(items, kinds, metric, options, recall, k, progress, failed)]
     rows.sort(key=lambda row: -row.queries_per_second)
     _show(rows, k, None, as_json, len(asked.vectors))
     for line in failed:
@@ -169,7 +161,74 @@ def compare_kinds(
     if missing and not quiet:
         note(f"left out, as they are not installed: {', '.join(missing)} ({install_line(*missing)})")
     if not quiet and sys.stdout.isatty():
-        say((f"With the {asked.about}, all in one call. Nothing was saved: -o INDEX with --kind does.", "dim"))
+        say((f"With the {asked.about}, all in one call. Nothing was saved: -o INDEX does.", "dim"))
+
+
+def choose_fastest(items: IndexedItems, metric: str, recall: float, k: int, progress: bool | None) -> "IndexChoice":
+    """Make the index that answers most queries per second, of all kinds that are installed and find enough; say which.
+
+    Args:
+        items: to be searched.
+        metric: to compare by.
+        recall: what is wanted.
+        k: items for each query.
+        progress: None shows it on a terminal, False does not.
+
+    Raises:
+        BadInputError: no kind finds enough, or there are too few queries.
+    """
+    best: IndexChoice | None = None
+    speeds: dict[str, float] = {}
+    failed: list[str] = []
+    for choice in _choices(items, INDEX_KINDS, metric, {}, recall, k, progress, failed):
+        speeds[choice.verified.kind] = choice.verified.queries_per_second
+        if best is None or choice.verified.queries_per_second > best.verified.queries_per_second:
+            best = choice
+    assert best is not None
+    others = sorted((kind for kind in speeds if kind != best.verified.kind), key=lambda kind: -speeds[kind])
+    beside = "".join(f", {kind} {format_quantity(speeds[kind])}" for kind in others)
+    speed = f"{format_quantity(best.verified.queries_per_second)} queries/s"
+    note(f"{best.verified.kind} is chosen, the fastest of the kinds that find {recall:g}: {speed}{beside}")
+    for line in failed:
+        note(line)
+    if missing := libraries_missing(INDEX_KINDS):
+        note(f"not tried, as they are not installed: {', '.join(missing)} ({install_line(*missing)})")
+    return best
+
+
+def _installed(kinds: Sequence[str]) -> list[str]:
+    missing = libraries_missing(kinds)
+    return [kind for kind in kinds if INDEXES[kind].library not in missing]
+
+
+def _choices(
+    items: IndexedItems,
+    kinds: Sequence[str],
+    metric: str,
+    options: Mapping[str, int],
+    recall: float,
+    k: int,
+    progress: bool | None,
+    failed: list[str],
+) -> "Iterator[IndexChoice]":
+    """The choice of each kind that is installed; `failed` gets a line for those that do not find enough.
+
+    Raises:
+        BadInputError: none does.
+    """
+    found = False
+    for kind in _installed(kinds):
+        try:
+            choice = choose(items, kind, metric, options, recall, k, progress)
+        except ArgumentError as error:
+            if error.name != "recall":
+                raise
+            failed.append(f"{kind}: {error.message('--recall')}")
+            continue
+        found = True
+        yield choice
+    if not found:
+        raise BadInputError("; ".join(failed))
 
 
 def libraries_missing(kinds: Sequence[str]) -> list[str]:

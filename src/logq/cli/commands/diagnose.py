@@ -122,8 +122,8 @@ def diagnose(
 
         try:
             check_figure(figure)
-        except ArgumentError as error:
-            raise BadInputError(error.message("--figure")) from error
+        except ArgumentError as wrong:
+            raise BadInputError(wrong.message("--figure")) from wrong
     from logq.shapes import check_device
 
     check_device(device)
