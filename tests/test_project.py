@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging import markers
 
 import logq
 from logq import _project
@@ -64,7 +65,18 @@ def test_addresses_versions_and_extras_are_those_of_pyproject():
     assert "logq" not in {one.name for one in extras["test"]}
     needed = {one.name for one in _project.requirements()}
     assert {"torch", "numpy", "typer"} <= needed
-    assert "tomli" not in needed  # of Python 3.10 alone
+    assert ("tomli" in needed) == (sys.version_info < (3, 11))
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("system", ["Linux", "Windows", "Darwin"])
+@pytest.mark.parametrize("version", ["3.10", "3.12"])
+def test_requirements_are_those_of_the_system_and_of_this_python(monkeypatch, system, version):
+    here = {**markers.default_environment(), "platform_system": system, "python_version": version}
+    monkeypatch.setattr(markers, "default_environment", lambda: {**here})
+    assert ("tomli" in {one.name for one in _project.requirements()}) == (version == "3.10")
+    milvus = [one.name for one in _project.extras()["milvus"]]
+    assert milvus == (["pymilvus"] if system == "Windows" else ["pymilvus", "milvus-lite"])
 
 
 @pytest.mark.usefixtures("not_installed")
@@ -82,6 +94,8 @@ def test_extras_that_messages_name_are_there():
         name for text in sources for several in re.findall(r"logq\[([\w,]+)\]", text) for name in several.split(",")
     }
     named |= {name for text in sources for name in re.findall(r"install_line\([\"'](\w+)", text)}
+    by_function = r"(?:check_installed|load_optional)\(\"[^\"]+\", \"(\w+)\""
+    named |= {name for text in sources for name in re.findall(by_function, text)}
     assert named >= {"hub", "serve", "onnx", "logs"}
     assert named <= set(PROJECT["optional-dependencies"])
 

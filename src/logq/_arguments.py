@@ -24,6 +24,7 @@ __all__ = [
     "check_integers",
     "check_size",
     "is_tensor",
+    "masked",
     "shown",
 ]
 
@@ -228,6 +229,22 @@ def shown(value: object) -> str:
         return str(value)
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_LOGIN = re.compile(r"""((?:\w[\w+.-]*:/{0,2})?[^\s:/@'"]*):[^\s'"]+@""")
+_SECRET = re.compile(
+    r"""\b((?:password|passwd|pwd|token|secret|api_?key)\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&'"]+)""", re.IGNORECASE
+)
+
+
+def masked(text: str) -> str:
+    """Return a text without the passwords of the addresses in it, however badly these are written.
+
+    Example:
+        >>> masked("postgresql://me:secret@localhost/shop"), masked("host=localhost password='my secret' user=me")
+        ('postgresql://me:...@localhost/shop', 'host=localhost password=... user=me')
+    """
+    return _SECRET.sub(r"\1...", _LOGIN.sub(r"\1:...@", text))
 
 
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}

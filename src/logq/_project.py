@@ -4,7 +4,6 @@ The version is said in `logq/__init__.py`, all else in pyproject.toml; both are 
 installation has.
 """
 
-import re
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,9 +18,6 @@ __all__ = [
     "requirements",
     "version",
 ]
-
-_NEEDED = re.compile(r"([\w.-]+)(?:\[[\w, -]*\])?\s*([^;]*?)\s*(?:;(.*))?")
-_EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
 
 
 class Needed(NamedTuple):
@@ -112,10 +108,10 @@ def check_installed(purpose: str, extra: str, *modules: str) -> None:
 
     Example:
         >>> check_installed("this index", "faiss", "faiss")
-        >>> check_installed("this", "none", "no_such", "json", "neither")
+        >>> check_installed("this", "hub", "no_such", "json", "neither")
         Traceback (most recent call last):
         ...
-        ModuleNotFoundError: this needs no-such and neither: pip install 'logq[none]'
+        ModuleNotFoundError: this needs no-such and neither: pip install 'logq[hub]'
     """
     from importlib.util import find_spec
 
@@ -161,15 +157,19 @@ def extras() -> dict[str, list[Needed]]:
 
 
 def _listed() -> list[tuple[Needed, str | None]]:
-    """Each requirement, and the extra that it is of; without those of other systems, and without extras of logq."""
+    """Each requirement of this Python and system, and the extra that it is of; without extras of logq."""
+    from packaging.requirements import Requirement
+
     found = _metadata()
+    names: list[str] = [] if found is None else found.get_all("Provides-Extra") or []
     listed: list[tuple[Needed, str | None]] = []
     for line in [] if found is None else found.get_all("Requires-Dist") or []:
-        match = _NEEDED.fullmatch(line.strip())
-        if match is None or match[1] == "logq":
+        one = Requirement(line)
+        needed = Needed(one.name, str(one.specifier))
+        if one.name == "logq":
             continue
-        extra = _EXTRA.search(match[3] or "")
-        if extra is None and match[3]:  # for some versions of Python, or some systems
-            continue
-        listed.append((Needed(match[1], match[2].strip("() ")), extra[1] if extra else None))
+        if one.marker is None or one.marker.evaluate({"extra": ""}):
+            listed.append((needed, None))
+        else:
+            listed += [(needed, name) for name in names if one.marker.evaluate({"extra": name})]
     return listed

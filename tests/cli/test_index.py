@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import shutil
 import sys
 
@@ -8,12 +9,13 @@ import pytest
 import torch
 
 from index_cases import INSTALLED
+from logq import Interactions, YoutubeDNN
 from logq.cli import main
 from logq.cli.indexed_items import feature_texts
 from logq.folders.folder_contents import is_shards
 from logq.logs import Features, Identifiers
 from logq.recommenders import Recommender
-from logq.retrieval import item_keys, load_index, open_items
+from logq.retrieval import index_choice, item_keys, load_index, open_items
 from logq.vectors import KeyedVectors
 
 
@@ -356,6 +358,83 @@ def test_all_kinds_are_compared_and_nothing_is_saved(logq, model, tmp_path, monk
     speeds = [float(row[4]) for row in rows]
     assert speeds == sorted(speeds, reverse=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_kind_the_fastest_that_finds_enough_is_chosen_and_named(logq, model, tmp_path, monkeypatch):
+    """Trials as they are, but for their speeds: those of faiss-pq would win, and it does not find enough."""
+    pytest.importorskip("faiss")
+    speeds = {"faiss-pq": 9.0, "faiss-ivf": 5.0, "exact": 3.0}
+    trial = index_choice._Asked.trial
+    monkeypatch.setattr(
+        index_choice._Asked,
+        "trial",
+        lambda self, index, options: trial(self, index, options)._replace(
+            queries_per_second=speeds.get(index.kind, 1.0), **({"recall": 0.5} if index.kind == "faiss-pq" else {})
+        ),
+    )
+    monkeypatch.setattr("logq.retrieval.index_choice._SECONDS", 0.0)
+    code, out, err = logq("index", model, "-o", tmp_path / "i", "-k", 3, "--recall", 0.9)
+    assert code == 0
+    assert {row[0] for row in lines(out)} == {"faiss-ivf", "exact"}
+    assert "Note: faiss-ivf is chosen, the fastest of the kinds that find 0.9: 5 queries/s, exact 3, " in err
+    assert "Note: faiss-pq: --recall: expected at most what faiss-pq reaches, 0.5" in err
+    assert load_index(tmp_path / "i").kind == "faiss-ivf"
+    speeds["exact"] = 7.0
+    assert logq("index", model, "-o", tmp_path / "i", "-k", 3, "--recall", 0.9, "--quiet")[2] == ""
+    assert json.loads((tmp_path / "i" / "made_of.json").read_text())["chosen"] == {"recall": 1.0}
+    code, _, err = logq("index", model, "-o", tmp_path / "i", "--recall", 0.9, "--option", "nprobe=3")
+    assert (code, "--option: expected --kind with it, whose setting it is" in err) == (2, True)
+
+
+def test_features_whose_columns_would_have_one_name_are_told_apart(logq, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    log = Interactions.from_sessions([["tea", "cup"], ["cup", "tea"]] * 3)
+    table = {"item": ["tea", "cup"], "kind!": ["a", "b"], "kind?": ["c", "d"], "KIND_": ["e", "f"], "count": ["g", "h"]}
+    table |= {"id": ["i", "j"], "price": [1.0, 2.0]}
+    features = Features.from_frame(table, log.item_ids, buckets={"price": 2})
+    model = YoutubeDNN(dim=4, hidden=(4,), epochs=1, seed=1).fit(log.with_features(items=features), progress=False)
+    model.save(tmp_path / "model")
+    code, out, err = logq("index", tmp_path / "model", "--to", f"duckdb:{tmp_path / 'x'}", "--metric", "inner_product")
+    assert code == 0
+    assert "id, vector, item, count, kind_, kind__2, KIND__3, count_2, id_2.\n" in out
+    for said in (
+        "the feature 'kind?' is the column kind__2, as there is another kind_",
+        "the feature 'KIND_' is the column KIND__3, as there is another KIND_",
+        "the feature 'count' is the column count_2, as there is another count",
+        "the feature 'id' is the column id_2, as there is another id",
+        "the feature 'price' is no column, as its numbers were cut into buckets",
+    ):
+        assert f"Note: {said}\n" in err
+    with duckdb.connect(str(tmp_path / "x")) as database:
+        rows = database.execute(
+            "SELECT item, kind_, kind__2, KIND__3, count_2, id_2 FROM items ORDER BY item"
+        ).fetchall()
+    assert rows == [("cup", "b", "d", "f", "h", "j"), ("tea", "a", "c", "e", "g", "i")]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:sesame@localhost:1/shop",
+        "postgresql://me:sesame@no host/shop",
+        "postgresql:/me:sesame@localhost/shop",
+        "postgresql://me:ses/ame@localhost:x/shop",
+        "postgres://localhost:1/shop?password=sesame",
+        "redis://me:sesame@localhost",
+        "me:sesame@localhost/shop",
+        "host=localhost password=sesame",
+        "host=localhost password='ses ame'",
+        "qdrant:http://me:sesame@localhost:1",
+        "qdrant:me:sesame@localhost",
+        "milvus:http://me:sesame@localhost:x",
+        "milvus:me:sesame@localhost",
+    ],
+)
+def test_passwords_of_addresses_are_never_said(logq, vectors, address):
+    code, out, err = logq("index", vectors, "--to", address)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--to: " in err
+    assert not re.search("ses.?ame", err)
 
 
 def test_words_have_indexes_and_databases_too(logq, vectors, tmp_path):

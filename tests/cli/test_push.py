@@ -61,7 +61,30 @@ def test_mistakes_are_one_line(logq, vectors, tmp_path):
     code, _, err = logq("push", vectors, "me/words", "--scores", tmp_path / "list.json")
     assert (code, err.partition(", got")[0]) == (
         2,
-        "Error: --scores: expected DATA=JSON, a file that `logq evaluate --json` wrote",
+        "Error: --scores: expected DATA=JSON, a file that `logq evaluate --json` wrote, or one of numbers by name",
     )
+    for text in (
+        "{",
+        '{"similarity": [{}]}',
+        '{"similarity": [{"file": "x", "spearman": 1}]}',
+        '{"similarity": 3}',
+        '{"analogies": [{"file": 3, "total": {"accuracy": 1}}]}',
+        '{"KeyedVectors": 3}',
+        '{"KeyedVectors": {"values": 3}}',
+        '{"all": [1]}',
+        '{"values": {"HR@1": 0.5}, "intervals": {"HR@1": [1]}}',
+        '{"values": {"HR@1": 0.5}, "intervals": {"HR@1": ["a", "b"]}}',
+        '{"values": {"HR@1": 0.5}, "intervals": [1]}',
+        '{"name": "text"}',
+        f'{{"n": 1{"0" * 400}}}',
+        "[" * 100_000,
+    ):
+        (tmp_path / "bad.json").write_text(text)
+        code, _, err = logq("push", vectors, "me/words", "--dry-run", "--scores", f"test={tmp_path / 'bad.json'}")
+        assert (code, err.count("\n")) == (2, 1), text[:80]
+        assert (
+            "--scores: expected DATA=JSON, a file that `logq evaluate --json` wrote, or one of numbers by name" in err
+        )
+        assert "bad.json'" in err
     code, _, err = logq("push", tmp_path / "none", "me/words")
     assert (code, "No such file" in err) == (2, True)

@@ -1,6 +1,9 @@
 """Models go to the hub and come back: the client is the real one, the server is tests/hub_server.py."""
 
+import io
+import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 import logq
 from hub_server import TOKEN, serving_hub
 from logq import EASE, Interactions, KeyedVectors, NGram, SessionKNN, Word2Vec, YoutubeDNN
+from logq.cli import main
 from logq.hub import Card, HubError, fetch_folder
 from logq.hub.hub_folders import push_folder
 from recommender_cases import fitted
@@ -249,3 +253,41 @@ def test_the_environment_says_where_the_hub_is(tmp_path):
     assert lost.stderr.startswith("Error: hf://me/other: http://127.0.0.1:9 cannot be reached, and no copy is here (")
     assert lost.stderr.count("\n") == 1
     assert Path(tmp_path, "home", "hub", "models--me--words").is_dir()
+
+
+def test_a_repository_of_another_library_is_refused_before_anything_is_fetched(hub):
+    head = json.dumps({"__metadata__": {"format": "pt"}, "w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}})
+    other = struct.pack("<Q", len(head)) + head.encode() + b"x"
+    ease().push_to_hub("me/shop")
+    ours = dict(hub.files("me/shop"))
+    for files, said in (
+        ({}, "found no files"),
+        ({"config.json": b"{}", "pytorch_model.bin": b"x"}, "found config.json, pytorch_model.bin;"),
+        (
+            {"a.json": b"{}", "b.json": b"{}", "c.json": b"{}", "model.safetensors": other},
+            "found a.json, b.json, c.json, ...;",
+        ),
+    ):
+        hub.commit("me/shop", "main", files)
+        hub.asked.clear()
+        with pytest.raises(HubError, match=r"^hf://me/shop: expected a model of logq, ") as caught:
+            logq.load("hf://me/shop")
+        assert said in str(caught.value)
+        assert not [asked for asked in hub.asked if "/resolve/" in asked and not asked.endswith("/model.safetensors")]
+        assert not any(hub.asked.count(asked) > 1 for asked in hub.asked if "/resolve/" in asked)
+    hub.commit("me/shop", "main", {name: content for name, content in ours.items() if name != "model.json"})
+    assert isinstance(logq.load("hf://me/shop"), EASE), "the summary is for people"
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_bars_of_the_client_are_not_for_quiet_commands(hub, monkeypatch, tmp_path, quiet):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    KeyedVectors(["tea", "cup"], [[1.0, 0.0], [1.0, 0.1]]).push_to_hub("me/words", progress=False)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    words = ["export", "hf://me/words", "-o", str(tmp_path / "out"), "--format", "word2vec", *quiet]
+    assert main(words) == 0
+    assert ("%" in sys.stderr.getvalue()) == (not quiet)
+    assert not quiet or sys.stderr.getvalue() == ""

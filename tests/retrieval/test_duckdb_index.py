@@ -56,3 +56,18 @@ def test_an_index_is_used_and_stays_true_after_changes(tmp_path, metric):
         assert shared(after, exact.search(QUERIES, 10)) >= 180
         with pytest.raises(ValueError, match="links: expected an integer >= 2, got 1"):
             store.create_index(links=1)
+
+
+def test_indexes_of_long_names_are_told_apart(tmp_path):
+    path = tmp_path / "items.duckdb"
+    names = [f"{'a' * 52}{end}" for end in ("_one", "_two")]
+    for _ in range(2):
+        for name in names:
+            with DuckDBItems(path, D, table=name) as store:
+                store.write(np.arange(N), VECTORS)
+                store.create_index()
+    for name in names:
+        with DuckDBItems(path, table=name) as store:
+            assert store._indexed
+            assert len(store._indexes()) == 1
+            store.write([1], VECTORS[:1])

@@ -390,6 +390,24 @@ def test_of_equal_vectors_all_k_come_from_milvus(tmp_path):
         assert int((store.search(vectors[:1], 2000).ids >= 0).sum()) == 1550
 
 
+def test_indexes_of_long_names_are_told_apart(server):
+    """PostgreSQL cuts names after 63 bytes, and an index replaces one of its own table alone."""
+    import psycopg
+
+    long = "a" * 52
+    names = [f"{long}{end}" for end in ("_one", "_two", "_two_of_all")] + [long[:50], "short"]
+    for _ in range(2):
+        for name in names:
+            with PgVectorItems(server, 2, table=name) as store:
+                store.create_index()
+    with psycopg.connect(server) as connection:
+        sql = "SELECT tablename, indexname FROM pg_indexes WHERE indexname LIKE '%_vector' AND tablename = ANY(%s)"
+        found = dict(connection.execute(sql, [names]).fetchall())
+    assert sorted(found) == sorted(names)
+    assert len({*found.values()}) == len(names)
+    assert (found["short"], found[long[:50]]) == ("short_vector", f"{long[:50]}_vector")
+
+
 def test_numbers_of_an_index_are_checked(server):
     wide, narrow = PgVectorItems(server, 2001, table="wide"), PgVectorItems(server, 3, table="narrow")
     with wide, pytest.raises(ValueError, match=r"dim: expected at most 2000 for an index of pgvector, got 2001"):

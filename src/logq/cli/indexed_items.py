@@ -3,10 +3,11 @@
 import re
 import shlex
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.report import positional
 from logq.folders.folder_contents import check_folder
 from logq.folders.index_folders import (
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from logq.retrieval import ItemIndex
     from logq.vectors import KeyedVectors
 
-__all__ = ["IndexedItems", "ModelQueries", "feature_texts", "item_columns", "open_indexed"]
+__all__ = ["IndexedItems", "ModelQueries", "column_name", "feature_texts", "item_columns", "open_indexed"]
 
 _MOST_QUERIES = 2000
 
@@ -176,7 +177,7 @@ def _own_rows(vectors: Any, what: str) -> ModelQueries:
 def item_columns(found: "RecommenderFolder") -> tuple[dict[str, str], dict[str, list[Any]]]:
     """Return types and values of columns of a database: item (its id in the log), count, title, features as text.
 
-    Several values of one feature are joined by "|"; numbers that were cut into buckets are left out.
+    Several values of one feature are joined by "|"; numbers that were cut into buckets are left out, which is said.
     """
     seen = found.model.known
     whole = seen.item_ids.kind == "int"
@@ -184,14 +185,33 @@ def item_columns(found: "RecommenderFolder") -> tuple[dict[str, str], dict[str, 
     values: dict[str, list[Any]] = {"item": seen.item_ids.keys.tolist(), "count": seen.item_counts().tolist()}
     if found.titles is not None:
         kinds["title"], values["title"] = "text", [title or None for title in found.titles]
-    if seen.item_features is not None:
-        for name in seen.item_features.names:
-            texts = feature_texts(seen.item_features, name)
-            column = re.sub(r"\W", "_", name, flags=re.ASCII)[:60]
-            column = column if re.match(r"[A-Za-z_]", column) else f"_{column}"
-            if texts is not None and column.lower() not in {*map(str.lower, kinds), "id", "vector"}:
-                kinds[column], values[column] = "text", texts
+    if seen.item_features is None:
+        return kinds, values
+    for name in seen.item_features.names:
+        texts = feature_texts(seen.item_features, name)
+        if texts is None:
+            note(f"the feature {name!r} is no column, as its numbers were cut into buckets")
+            continue
+        column = column_name(name, {*kinds, "id", "vector"})
+        kinds[column], values[column] = "text", texts
     return kinds, values
+
+
+def column_name(name: str, taken: Collection[str]) -> str:
+    """Return the name of a column that all databases allow; where it is taken, another, and that is said.
+
+    Example:
+        >>> column_name("price class", ()), column_name("2nd", ()), column_name("a!", ("A_", "a__2"))
+        ('price_class', '_2nd', 'a__3')
+    """
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII)[:58]
+    plain = plain if re.match(r"[A-Za-z_]", plain) else f"_{plain}"
+    there = {one.lower() for one in taken}
+    names = (plain, *(f"{plain}_{number}" for number in range(2, len(there) + 3)))
+    column = next(one for one in names if one.lower() not in there)
+    if column != plain:
+        note(f"the feature {name!r} is the column {column}, as there is another {plain}")
+    return column
 
 
 def feature_texts(features: "Features", name: str) -> list[str | None] | None:

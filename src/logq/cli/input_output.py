@@ -141,12 +141,13 @@ def writing(values: Mapping[str, Any], roles: Mapping[str, Role]) -> Generator[N
 
 def _fetched(values: Mapping[str, Any], roles: Mapping[str, Role]) -> dict[str, Any]:
     """The values, with a folder on this machine in place of each model that is read from the hub: hf://user/name."""
+    progress = False if values.get("quiet") else None
 
     def local(value: Any) -> Any:
         if isinstance(value, list | tuple):
             return [local(one) for one in value]
         if isinstance(value, str | os.PathLike) and is_hub_place(value):
-            found = fetch_folder(value)
+            found = fetch_folder(value, progress=progress)
             return str(found) if isinstance(value, str) else found
         return value
 

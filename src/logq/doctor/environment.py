@@ -1,8 +1,9 @@
 """Variables of the environment that change what logq does, and what they are set to."""
 
 import os
-import re
 from typing import NamedTuple
+
+from logq._arguments import masked
 
 __all__ = ["VARIABLES", "SetVariable", "Variable", "variables_that_are_set"]
 
@@ -66,12 +67,7 @@ class SetVariable(NamedTuple):
 def variables_that_are_set() -> list[SetVariable]:
     """Return those that are set, the values of secrets left out."""
     return [
-        SetVariable(one.name, "(set, not shown)" if one.is_secret else _shown(os.environ[one.name]), one.meaning)
+        SetVariable(one.name, "(set, not shown)" if one.is_secret else masked(os.environ[one.name]), one.meaning)
         for one in VARIABLES
         if os.environ.get(one.name)
     ]
-
-
-def _shown(value: str) -> str:
-    """A value without the password that an address may have."""
-    return re.sub(r"(://)[^/@]*@", r"\1...@", value)

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from logq._arguments import ArgumentError, Verbatim
+from logq._arguments import ArgumentError, Verbatim, masked
 from logq._project import check_installed, version
 
 __all__ = ["FILES", "HubError", "check_client", "fetch_folder", "is_hub_place", "push_folder", "repository_name"]
@@ -18,6 +18,8 @@ FILES = ("*.safetensors", "*.json", "README.md")
 
 _BELOW = ["*/*"]  # a folder beside a model has its log, or says where on this machine that is
 _OF_A_MODEL = [f"{name}{ending}" for name in ("model", "vectors") for ending in (".safetensors", ".json")]
+
+_HOLDING = [f"{name}.safetensors" for name in ("model", "vectors", "index")]
 
 _SCHEME = "hf:/"  # a Path has one slash where two were typed
 
@@ -73,7 +75,7 @@ def fetch_folder(
     Raises:
         ArgumentError: a revision of a folder on this machine, or a place that is no name of a repository.
         ModuleNotFoundError: the extra `hub` is not installed.
-        HubError: there is no such repository or revision, or the hub cannot be reached.
+        HubError: there is no such repository or revision, it has no model of logq, or the hub cannot be reached.
 
     Example:
         >>> fetch_folder(".")
@@ -92,6 +94,7 @@ def fetch_folder(
         raise ArgumentError("revision", f"{said!r}, as the place says", revision)
     hub = _library()
     with _refusals(hub, name, revision or said), _bars(hub, progress):
+        _check_files(hub.HfApi(token=token, library_name="logq", library_version=version()), name, revision or said)
         found = hub.snapshot_download(
             name,
             revision=revision or said or None,
@@ -102,6 +105,26 @@ def fetch_folder(
             library_version=version(),
         )
     return Path(found)
+
+
+def _check_files(api: Any, name: str, revision: str | None) -> None:
+    """Check that a repository has a model of logq, before its files are fetched.
+
+    Raises:
+        HubError: it has none.
+    """
+    try:
+        files = [one.rfilename for one in api.model_info(name, revision=revision or None).siblings or ()]
+        ours = set(_HOLDING).intersection(files)
+        if ours and (ours != {"model.safetensors"} or "model.json" in files):
+            return
+        # Other libraries have a model.safetensors too: its head, of some kilobytes, says whose it is.
+        if ours and "logq" in api.parse_safetensors_file_metadata(name, *ours, revision=revision or None).metadata:
+            return
+    except Exception:  # the hub is not reached, refuses, or has a damaged file: the download tells, or has a copy here
+        return
+    some = f"{', '.join(sorted(files)[:3])}{', ...' if len(files) > 3 else ''}" if files else "no files"
+    raise HubError(f"{_place(name, revision)}: expected a model of logq, found {some}; nothing was fetched")
 
 
 def push_folder(
@@ -180,6 +203,10 @@ def repository_name(repo_id: str) -> str:
     return name
 
 
+def _place(name: str, revision: str | None) -> str:
+    return f"hf://{name}{f'@{revision}' if revision else ''}"
+
+
 def _is_repository(text: str) -> bool:
     """Whether a text may be the name of a repository: a user and a name, and nothing that a path would have."""
     parts = text.split("/")
@@ -208,7 +235,7 @@ def _library() -> Any:
 @contextlib.contextmanager
 def _refusals(hub: Any, name: str, revision: str | None) -> Generator[None, None, None]:
     """The block of a conversation with the hub, whose errors are said in a line."""
-    place = f"hf://{name}{f'@{revision}' if revision else ''}"
+    place, endpoint = _place(name, revision), masked(hub.constants.ENDPOINT)
     errors = hub.errors
     try:
         yield
@@ -220,7 +247,7 @@ def _refusals(hub: Any, name: str, revision: str | None) -> Generator[None, None
     except errors.LocalEntryNotFoundError as error:
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split()) or type(cause).__name__
-        raise HubError(f"{place}: {hub.constants.ENDPOINT} cannot be reached, and no copy is here ({reason})") from None
+        raise HubError(f"{place}: {endpoint} cannot be reached, and no copy is here ({reason})") from None
     except errors.HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         said = getattr(error, "server_message", None) or str(error)
@@ -229,11 +256,11 @@ def _refusals(hub: Any, name: str, revision: str | None) -> Generator[None, None
     except errors.HFValidationError as error:
         raise ArgumentError("repo_id", "user/name as the hub allows it", Verbatim(name), str(error)) from None
     except (ConnectionError, TimeoutError) as error:
-        raise HubError(f"{place}: {hub.constants.ENDPOINT} cannot be reached ({error})") from None
+        raise HubError(f"{place}: {endpoint} cannot be reached ({error})") from None
     except Exception as error:
         if not type(error).__module__.startswith(("httpx", "requests", "urllib3")):
             raise
-        raise HubError(f"{place}: {hub.constants.ENDPOINT} cannot be reached ({error})") from None
+        raise HubError(f"{place}: {endpoint} cannot be reached ({error})") from None
 
 
 @contextlib.contextmanager

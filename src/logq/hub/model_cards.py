@@ -166,6 +166,7 @@ class CardFacts:
     users: int | None = None
 
 
+_SCORES = 'numbers by name, or {"values": {name: number}, "intervals": {name: [low, high]}}'
 _Rows: TypeAlias = Iterable[Sequence[str]]
 
 
@@ -183,20 +184,29 @@ def measured(result: Any, name: str = "scores") -> list[CardMetric]:
         [CardMetric(name='HR@10', value=0.5, low=0.4, high=0.6)]
     """
     if isinstance(result, Mapping):
-        values: Mapping[str, Any] = result.get("values") or result  # of rankings, or numbers by name
-        intervals = result.get("intervals") or {}
-        found = [
-            CardMetric(key, float(value), *(math.nan if end is None else float(end) for end in intervals.get(key, ())))
-            for key, value in values.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        ]
+        values: Any = result.get("values") or result  # of rankings, or numbers by name
+        intervals: Any = result.get("intervals") or {}
+        try:
+            found = [
+                CardMetric(str(key), float(value), *_interval(intervals.get(key)))
+                for key, value in values.items()
+                if isinstance(value, int | float) and not isinstance(value, bool)
+            ]
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            raise ArgumentError(name, _SCORES, result) from None
     elif isinstance(result, HasColumns):
         found = _of_columns({key: list(values) for key, values in result.to_columns().items()})
     else:
         raise ArgumentTypeError(name, "what evaluate returned, or numbers by name", result)
     if not found:
-        raise ArgumentError(name, "numbers by name", result)
+        raise ArgumentError(name, _SCORES, result)
     return found
+
+
+def _interval(ends: Any) -> tuple[float, float]:
+    """Both ends of an interval, NaN where they are not known; an error where there are not two."""
+    low, high = (None, None) if ends is None else ends
+    return math.nan if low is None else float(low), math.nan if high is None else float(high)
 
 
 def _of_columns(columns: Mapping[str, list[Any]]) -> list[CardMetric]:

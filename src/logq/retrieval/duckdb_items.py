@@ -27,6 +27,7 @@ from logq.retrieval.sql_tables import (
     NEW_ROWS,
     check_table,
     column_kinds,
+    index_name,
     metric_comment,
     metric_of,
     where_clause,
@@ -86,7 +87,7 @@ class DuckDBItems(ItemStore):
         self._table = f'"{self._name}"'
         self._connection: Any = duckdb.connect(os.fspath(path), read_only=read_only)
         try:
-            self._indexed = self._has_index()
+            self._indexed = bool(self._indexes())
             if self._indexed:  # DuckDB writes into a table with an index only if it knows its kind
                 self._load_vss()
             if self._describe(path, self._found(table), dim, columns, metric):
@@ -164,9 +165,10 @@ class DuckDBItems(ItemStore):
         candidates = check_int("ef_search", ef_search)
         self._load_vss(install=True)
         options = ", ".join(f"{name} = {number}" for name, number in numbers.items())
-        self._connection.execute(f'DROP INDEX IF EXISTS "{self._index_name}"')
+        for before in self._indexes():
+            self._connection.execute(f'DROP INDEX "{before}"')
         self._connection.execute(
-            f'CREATE INDEX "{self._index_name}" ON {self._table} USING HNSW (vector) '
+            f'CREATE INDEX "{index_name(self._name)}" ON {self._table} USING HNSW (vector) '
             f"WITH (metric = '{_INDEX_METRIC[self.metric]}', {options})"
         )
         self._connection.execute(f"SET hnsw_ef_search = {candidates}")
@@ -194,13 +196,10 @@ class DuckDBItems(ItemStore):
         highest = 0.0 if self.metric == "inner_product" else 1.0
         return [(number, highest - far) for number, far in self._connection.execute(sql, [query, k]).fetchall()]
 
-    @property
-    def _index_name(self) -> str:
-        return f"{self._name[:50]}_vector"
-
-    def _has_index(self) -> bool:
-        sql = "SELECT count(*) FROM duckdb_indexes() WHERE lower(index_name) = lower(?)"
-        return self._connection.execute(sql, [self._index_name]).fetchall()[0][0] > 0
+    def _indexes(self) -> list[str]:
+        """Return the names of the graphs of the table."""
+        sql = "SELECT index_name FROM duckdb_indexes() WHERE lower(table_name) = lower(?) AND sql ILIKE '%USING HNSW%'"
+        return [row[0] for row in self._connection.execute(sql, [self._name]).fetchall()]
 
     def _load_vss(self, *, install: bool = False) -> None:
         package = importlib.util.find_spec("duckdb_extension_vss")

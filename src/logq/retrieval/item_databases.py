@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from logq._arguments import ArgumentError, ArgumentTypeError
+from logq._arguments import ArgumentError, ArgumentTypeError, masked
 from logq._project import check_installed
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def find_database(address: object) -> tuple[DatabaseEntry, str]:
     name, colon, place = address.partition(":")
     entry = DATABASES.get(name)
     if entry is None or not colon:
-        raise ArgumentError("address", f"one of {known}", address)
+        raise ArgumentError("address", f"one of {known}", masked(address))
     if not place:
-        raise ArgumentError("address", entry.address or _POSTGRES.address, address)
+        raise ArgumentError("address", entry.address or _POSTGRES.address, masked(address))
     return entry, address if entry.whole else place
 
 

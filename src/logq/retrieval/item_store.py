@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int, masked
 from logq._progress import Progress
 from logq.retrieval.index_checks import (
     Combine,
@@ -295,7 +295,7 @@ class ItemStore(ABC):
         given = None if columns is None else check_columns(columns)
         if found is None:
             if dim is None:
-                raise ArgumentError("dim", f"the dimension of a new table in {os.fspath(place)}", None)
+                raise ArgumentError("dim", f"the dimension of a new table in {masked(os.fspath(place))}", None)
             self.dim, self.columns, self.metric = check_int("dim", dim), given or {}, metric or "inner_product"
             return True
         self.dim, self.metric = found.dim, found.metric or metric or "inner_product"
@@ -303,7 +303,7 @@ class ItemStore(ABC):
         asked = {"dim": (dim, self.dim), "columns": (given, self.columns), "metric": (metric, self.metric)}
         for name, (wanted, there) in asked.items():
             if wanted not in (None, there):
-                raise ArgumentError(name, f"{there}, as the table in {os.fspath(place)} has", wanted)
+                raise ArgumentError(name, f"{there}, as the table in {masked(os.fspath(place))} has", wanted)
         return False
 
 

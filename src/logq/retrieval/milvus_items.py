@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int, masked
 from logq._project import load_optional
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.retrieval.item_conditions import Condition, check_conditions, check_name, check_reserved
@@ -81,7 +81,7 @@ class MilvusItems(ItemStore):
         where = os.fspath(place)
         self._remote = "://" in where
         if not self._remote and not where.endswith(".db"):
-            raise ArgumentError("place", "a URL, or a file whose name ends in .db", where)
+            raise ArgumentError("place", "a URL, or a file whose name ends in .db", masked(where))
         pymilvus = load_optional("this database", "milvus", "pymilvus")
         self._types: Any = pymilvus.DataType
         self._name = check_name("table", table)

@@ -17,6 +17,7 @@ from logq.retrieval.sql_tables import (
     NEW_ROWS,
     check_table,
     column_kinds,
+    index_name,
     metric_comment,
     metric_of,
     where_clause,
@@ -139,12 +140,13 @@ class PgVectorItems(ItemStore):
                 )
         elif nlist > 32768:
             raise ArgumentError("nlist", "at most 32768", nlist)
-        name = f'"{self._name[:50]}_vector"'
+        name = index_name(self._name)
         options = ", ".join(f"{option} = {number}" for option, number in numbers.items())
         with self._connection.transaction():
-            self._connection.execute(f"DROP INDEX IF EXISTS {name}")
+            for before in self._indexes(name):
+                self._connection.execute(f"DROP INDEX {before}")
             self._connection.execute(
-                f"CREATE INDEX {name} ON {self._table} USING {kind} (vector {_CLASS[self.metric]}) WITH ({options})"
+                f'CREATE INDEX "{name}" ON {self._table} USING {kind} (vector {_CLASS[self.metric]}) WITH ({options})'
             )
 
     def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
@@ -169,15 +171,17 @@ class PgVectorItems(ItemStore):
             for option, value in self._effort(k):
                 self._connection.execute("SELECT set_config(%s, %s, true)", [option, value])
             found = self._connection.execute(*self._query(queries, k, where, excluded)).fetchall()
-            if len(found) < k and self._is_indexed():  # which gave up before it had met k rows
+            if len(found) < k and self._indexes():  # which gave up before it had met k rows
                 self._connection.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_seqscan = on")
                 found = self._connection.execute(*self._query(queries, k, where, excluded)).fetchall()
             return found
 
-    def _is_indexed(self) -> bool:
-        sql = """SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
-                 WHERE indrelid = to_regclass(%s) AND amname IN ('hnsw', 'ivfflat')"""
-        return self._connection.execute(sql, [self._table]).fetchone() is not None
+    def _indexes(self, name: str | None = None) -> list[str]:
+        """Return the approximate indexes of the table, as SQL names them, or those of this name."""
+        sql = """SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+                 JOIN pg_am ON pg_am.oid = relam WHERE indrelid = to_regclass(%s) AND amname IN ('hnsw', 'ivfflat')
+                 AND (%s::text IS NULL OR relname = %s)"""
+        return [row[0] for row in self._connection.execute(sql, [self._table, name, name]).fetchall()]
 
     def _query(
         self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]

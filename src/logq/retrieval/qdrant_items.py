@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, check_int
+from logq._arguments import ArgumentError, check_int, masked
 from logq._project import load_optional
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_conditions import ORDER, Condition, check_conditions, check_name
@@ -87,7 +87,7 @@ class QdrantItems(ItemStore):
             self._client = client.QdrantClient(url=place, api_key=key, timeout=60, check_compatibility=False)
         else:
             hint = "qdrant-client unpickles the files of a folder, which may execute code"
-            raise ArgumentError("place", "the URL of a server, :memory: or a client", place, hint)
+            raise ArgumentError("place", "the URL of a server, :memory: or a client", masked(str(place)), hint)
         self._remote = hasattr(self._client, "_client") and type(self._client._client).__name__ == "QdrantRemote"
         try:
             if self._describe(place if self._is_mine else "the client", self._found(), dim, columns, metric):

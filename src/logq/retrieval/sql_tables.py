@@ -1,5 +1,6 @@
 """What databases that speak SQL share: conditions with placeholders, types of columns, and names of tables."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -7,10 +8,12 @@ from logq._arguments import ArgumentError
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_conditions import LISTS, Condition, check_name
 
-__all__ = ["NEW_ROWS", "check_table", "column_kinds", "metric_comment", "metric_of", "where_clause"]
+__all__ = ["NEW_ROWS", "check_table", "column_kinds", "index_name", "metric_comment", "metric_of", "where_clause"]
 
 NEW_ROWS: Final = "logq_new"
 """The name of a temporary table of new rows."""
+
+_NAMED_AS_TABLE = 50  # characters of a table, up to which its index has its whole name
 
 _COMMENT: Final = "items of logq, compared by "
 _METRICS: Final[tuple[Metric, ...]] = ("inner_product", "cosine")
@@ -65,6 +68,18 @@ def check_table(table: str) -> str:
     if check_name("table", table).lower() == NEW_ROWS:
         raise ArgumentError("table", "another name than that of the temporary table of new rows", table)
     return table
+
+
+def index_name(table: str) -> str:
+    """Return the name of the index of a table, which no other table's has: names end after 63 characters.
+
+    Example:
+        >>> index_name("items"), index_name("a" * 60)[35:] == index_name("a" * 61)[35:]
+        ('items_vector', False)
+    """
+    if len(table) <= _NAMED_AS_TABLE:
+        return f"{table}_vector"
+    return f"{table[:40]}_{hashlib.blake2b(table.encode(), digest_size=5).hexdigest()}_vector"
 
 
 def metric_comment(metric: Metric) -> str:

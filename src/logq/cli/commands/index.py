@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq._arguments import ArgumentError
+from logq._arguments import ArgumentError, masked
 from logq._files import atomic_write, is_stream
 from logq._progress import format_bytes
 from logq.cli.command_options import JsonOutput, Quiet, one_of
-from logq.cli.index_reports import check_index, choose, compare_kinds, made_index
+from logq.cli.index_reports import check_index, choose, choose_fastest, compare_kinds, made_index
 from logq.cli.indexed_items import IndexedItems, open_indexed
 from logq.cli.input_output import READS, WRITES, WRITES_FOLDER
 from logq.cli.shard_files import index_of_shards
@@ -73,7 +73,7 @@ def index(
             "--kind",
             metavar="NAME",
             help=f"Kind of the index: {', '.join(INDEX_KINDS)}.",
-            show_default="exact",
+            show_default="exact, with --recall the fastest",
             rich_help_panel="Index",
             autocompletion=one_of(*INDEX_KINDS),
         ),
@@ -157,7 +157,8 @@ def index(
     true best ones it finds, and how fast, by the model's own queries: users of the log, or with --metric cosine, and of
     words, the vectors themselves. --recall tries settings on one half of these queries until enough is found, building
     denser graphs or longer codes where that is not enough, verifies the choice on the other half, and saves it with the
-    index. Without --output both show all kinds that are installed, and save nothing.
+    index; without --kind it takes the fastest of all kinds that are installed, exact search among them, and says so.
+    Without --output both show all kinds that are installed, and save nothing.
 
     `logq recommend --index INDEX` searches in an index, `logq similar --index INDEX` in one of cosines, `logq serve
     --index INDEX` in either. A database gets one row per item: its number, its id in the log, vector, count, title and
@@ -212,7 +213,7 @@ def _check_options(
         raise BadInputError("--native: expected --output with it, the folder of the index")
     if output is None and (kind or option) and not measured:
         raise BadInputError("--kind and --option: expected --output with them, the folder of the index, or --check")
-    if output is None and option and kind is None:
+    if option and kind is None and (output is None or recall is not None):
         raise BadInputError("--option: expected --kind with it, whose setting it is")
     if recall is not None and not 0 < recall <= 1:
         raise BadInputError(f"--recall: expected a share in (0, 1], got {recall:g}")
@@ -248,12 +249,15 @@ def _index(
     else:
         piped = (check or recall is not None) and not sys.stdout.isatty()  # then only the numbers are wanted
         began = time.perf_counter()
-        chosen, by, progress = kind or "exact", metric or items.metric, False if quiet else None
+        by, progress = metric or items.metric, False if quiet else None
         if recall is None:
-            made = made_index(items, chosen, by, options, progress)
+            made = made_index(items, kind or "exact", by, options, progress)
         else:
             try:
-                choice = choose(items, chosen, by, options, recall, k, progress)
+                if kind is None:
+                    choice = choose_fastest(items, by, recall, k, progress)
+                else:
+                    choice = choose(items, kind, by, options, recall, k, progress)
             except ArgumentError as error:
                 raise BadInputError(
                     error.message("--recall" if error.name == "recall" else f"--option {error.name}")
@@ -284,7 +288,8 @@ def _save(
     about: dict[str, Any] = {"vectors": items.fingerprint, "kind": made.kind, "options": options}
     if choice is not None:
         verified = choice.verified
-        about["chosen"] = {"recall": verified.recall, verified.setting: verified.value}
+        setting = {verified.setting: verified.value} if verified.setting else {}
+        about["chosen"] = {"recall": verified.recall, **setting}
     with output_folder(folder):
         (folder / MADE_OF).unlink(missing_ok=True)
         made.save(folder)
@@ -313,7 +318,7 @@ def _databases(to: str | None, duckdb: Path | None, postgres: str | None) -> lis
         except ArgumentError as error:
             raise BadInputError(error.message(name)) from error
         if entry.local == "file" and "://" not in place and is_stream(Path(place)):
-            raise BadInputError(f"{name}: expected an ordinary file, got {place}")
+            raise BadInputError(f"{name}: expected an ordinary file, got {masked(place)}")
         entry.check_installed()
         found.append((name, address))
     return found
@@ -339,8 +344,10 @@ def _write_items(items: IndexedItems, option: str, address: str, table: str, met
             raise
         raise BadInputError(error.message(option)) from error
     except Exception as error:
-        if type(error).__module__.split(".")[0] in entry.libraries or isinstance(error, RuntimeError | OSError):
-            raise BadInputError(f"{option}: {error}") from error
+        if type(error).__module__.split(".")[0] in entry.libraries or isinstance(
+            error, RuntimeError | OSError | ValueError
+        ):
+            raise BadInputError(f"{option}: {masked(str(error))}") from error
         raise
     if others:
         note(

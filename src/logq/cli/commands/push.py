@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from logq._arguments import ArgumentError
 from logq._progress import format_bytes
 from logq.cli.command_options import Quiet
 from logq.cli.input_output import READS
@@ -145,22 +146,31 @@ def _scores(typed: list[str], kind: str) -> dict[str, dict[str, Any]]:
     Raises:
         BadInputError: one has no numbers.
     """
+    from logq.hub.model_cards import measured
+
     found: dict[str, dict[str, Any]] = {}
     for one in typed:
         name, _, file = one.rpartition("=")
         try:
             read = json.loads(Path(file).read_bytes())
-        except (ValueError, RecursionError):
-            read = None
-        if not isinstance(read, dict):
-            raise BadInputError(f"--scores: expected DATA=JSON, a file that `logq evaluate --json` wrote, got {one!r}")
-        own: Any = read.get(kind, read.get("all", read))  # of rankings, of texts, or any numbers by name
-        for test in read.get("similarity", ()):
-            own = {**own, f"Spearman, {Path(test['file']).name}": test["spearman"]["coefficient"]}
-        for test in read.get("analogies", ()):
-            own = {**own, f"accuracy, {Path(test['file']).name}": test["total"]["accuracy"]}
+            own = _own_scores(read, kind)
+            measured(own)
+        except (ArgumentError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            said = f" ({error})" if isinstance(error, ArgumentError) else ""
+            expected = "expected DATA=JSON, a file that `logq evaluate --json` wrote, or one of numbers by name"
+            raise BadInputError(f"--scores: {expected}, got {one!r}{said}") from error
         found[name or Path(str(read.get("test") or "what it was evaluated on")).name] = own  # not where a log lies
     return found
+
+
+def _own_scores(read: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The numbers of the model in what an evaluation wrote: of rankings, of texts, of words, or any by name."""
+    own = read.get(kind, read.get("all", read))
+    for test in read.get("similarity", ()):
+        own = {**own, f"Spearman, {Path(test['file']).name}": test["spearman"]["coefficient"]}
+    for test in read.get("analogies", ()):
+        own = {**own, f"accuracy, {Path(test['file']).name}": test["total"]["accuracy"]}
+    return own
 
 
 def _asking(found: Any, place: str) -> list[tuple[str, str]]:
