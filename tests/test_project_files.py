@@ -88,3 +88,16 @@ def test_a_form_for_issues_asks_something(path):
     names = [field["id"] for field in form["body"]]
     assert len(names) == len(set(names)) >= 2
     assert any(field.get("validations", {}).get("required") for field in form["body"])
+
+
+def test_actions_of_workflows_are_pinned_to_commits():
+    """A tag can be moved to other code. Those of pypa follow their releases, as whose tags they are made."""
+    used = [
+        line.split("uses:")[1].strip()
+        for file in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if "uses:" in line
+    ]
+    assert len(used) >= 10
+    loose = [one for one in used if not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one)]
+    assert {one.partition("@")[0] for one in loose} <= {"pypa/cibuildwheel", "pypa/gh-action-pypi-publish"}
