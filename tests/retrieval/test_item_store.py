@@ -401,7 +401,7 @@ def test_indexes_of_long_names_are_told_apart(server):
             with PgVectorItems(server, 2, table=name) as store:
                 store.create_index()
     with psycopg.connect(server) as connection:
-        sql = "SELECT tablename, indexname FROM pg_indexes WHERE indexname LIKE '%_vector' AND tablename = ANY(%s)"
+        sql = "SELECT tablename, indexname FROM pg_indexes WHERE indexname LIKE '%%_vector' AND tablename = ANY(%s)"
         found = dict(connection.execute(sql, [names]).fetchall())
     assert sorted(found) == sorted(names)
     assert len({*found.values()}) == len(names)

@@ -173,8 +173,8 @@ class LanceDBItems(ItemStore):
             said: Any = json.loads((schema.metadata or {})[_ABOUT])["metric"]
         except (KeyError, TypeError, ValueError, RecursionError):
             said = None
-        metrics: list[Metric] = [one for one in _METRICS if one == said]
-        return FoundTable(int(dim), column_kinds(self._name, types, _TYPES), next(iter(metrics), None))
+        metric: Metric | None = next((one for one in _METRICS if one == said), None)
+        return FoundTable(int(dim), column_kinds(self._name, types, _TYPES), metric)
 
     def _names(self) -> set[str]:
         names: set[str] = set()
