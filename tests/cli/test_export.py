@@ -2,6 +2,8 @@ import json
 
 import numpy as np
 
+from logq.vectors import KeyedVectors
+
 
 def test_words_become_a_model_of_sentence_transformers(logq, vectors, tmp_path):
     code, out, err = logq("export", vectors, "-o", tmp_path / "out")
@@ -38,3 +40,9 @@ def test_mistakes_are_one_line(logq, vectors, tmp_path):
     code, _, err = logq("export", tmp_path / "nothing", "-o", tmp_path / "out")
     assert (code, "No such file" in err) == (2, True)
     assert not (tmp_path / "out").exists()
+
+
+def test_words_that_a_format_cannot_hold_are_named_by_the_model(logq, tmp_path):
+    KeyedVectors(["new york"], np.ones((1, 2), np.float32)).save(tmp_path / "words")
+    code, _, err = logq("export", tmp_path / "words", "-o", tmp_path / "out", "--format", "word2vec")
+    assert (code, err.startswith("Error: MODEL: words: expected words without white space")) == (2, True)

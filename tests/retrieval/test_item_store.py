@@ -520,6 +520,21 @@ def test_addresses_name_databases(tmp_path):
         open_items("milvus:x", 2)
 
 
+@pytest.mark.parametrize("kind", ["milvus", "qdrant"])
+def test_a_server_without_its_scheme_is_told_what_to_type(kind):
+    pytest.importorskip(MODULES[kind])
+    with pytest.raises(ArgumentError, match=r"begins with its scheme: http://localhost:6333$"):
+        open_items(f"{kind}:localhost:6333", 2)
+
+
+def test_a_folder_of_lancedb_is_no_file(tmp_path):
+    pytest.importorskip("lancedb")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ArgumentError, match=r"place: expected a folder, or a URL, got '.*file'"):
+        open_items(f"lancedb:{tmp_path / 'file'}", 2)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_the_registry_is_known_without_torch_or_numpy():
     code = "import sys, logq.retrieval.item_databases; print({'torch', 'numpy', 'duckdb'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

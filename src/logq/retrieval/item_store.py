@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -29,7 +30,7 @@ from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
 from logq.tables.notebook_html import result_html
 from logq.tables.short_texts import first_of, named, result_text
 
-__all__ = ["Answer", "FoundTable", "ItemStore", "StoredItems", "best_answers", "removed_ids"]
+__all__ = ["Answer", "FoundTable", "ItemStore", "StoredItems", "best_answers", "removed_ids", "with_scheme"]
 
 Answer: TypeAlias = list[tuple[int, float]]
 
@@ -318,6 +319,18 @@ def best_answers(parts: Sequence[Answer], k: int) -> Answer:
     for number, score in (pair for part in parts for pair in part):
         scores[number] = max(score, scores.get(number, score))
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+
+
+def with_scheme(place: object) -> str:
+    """Return what a host and a port may be meant for; "" for another place.
+
+    Example:
+        >>> with_scheme("localhost:6333"), with_scheme("items.db")
+        ('an address of a server begins with its scheme: http://localhost:6333', '')
+    """
+    if not isinstance(place, str) or not re.fullmatch(r"(?:[\w-]+\.)*[\w-]+:\d+/?", place, re.ASCII):
+        return ""
+    return f"an address of a server begins with its scheme: http://{place}"
 
 
 def removed_ids(ids: Ids) -> list[int]:

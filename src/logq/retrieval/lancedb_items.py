@@ -87,6 +87,8 @@ class LanceDBItems(ItemStore):
             load_optional("this database", "lancedb", name) for name in ("lancedb", "lancedb.index", "pyarrow")
         )
         self._name = check_name("table", table)
+        if os.path.isfile(place):
+            raise ArgumentError("place", "a folder, or a URL", os.fspath(place))
         self._database: Any = lancedb.connect(os.fspath(place), storage_options=storage_options)
         self._table: Any = None
         if self._describe(place, self._found(), dim, columns, metric):

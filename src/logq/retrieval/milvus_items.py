@@ -20,6 +20,7 @@ from logq.retrieval.item_store import (
     StoredItems,
     best_answers,
     removed_ids,
+    with_scheme,
 )
 from logq.retrieval.literal_conditions import Dialect, literal_clause
 from logq.retrieval.sql_tables import column_kinds
@@ -81,7 +82,7 @@ class MilvusItems(ItemStore):
         where = os.fspath(place)
         self._remote = "://" in where
         if not self._remote and not where.endswith(".db"):
-            raise ArgumentError("place", "a URL, or a file whose name ends in .db", masked(where))
+            raise ArgumentError("place", "a URL, or a file whose name ends in .db", masked(where), with_scheme(where))
         pymilvus = load_optional("this database", "milvus", "pymilvus")
         self._types: Any = pymilvus.DataType
         self._name = check_name("table", table)

@@ -20,6 +20,7 @@ from logq.retrieval.item_store import (
     StoredItems,
     best_answers,
     removed_ids,
+    with_scheme,
 )
 
 __all__ = ["QdrantItems"]
@@ -86,7 +87,7 @@ class QdrantItems(ItemStore):
             key = os.environ.get("QDRANT_API_KEY") if api_key is None else api_key
             self._client = client.QdrantClient(url=place, api_key=key, timeout=60, check_compatibility=False)
         else:
-            hint = "qdrant-client unpickles the files of a folder, which may execute code"
+            hint = with_scheme(place) or "qdrant-client unpickles the files of a folder, which may execute code"
             raise ArgumentError("place", "the URL of a server, :memory: or a client", masked(str(place)), hint)
         self._remote = hasattr(self._client, "_client") and type(self._client._client).__name__ == "QdrantRemote"
         try:

@@ -12,7 +12,7 @@ from logq.cli.input_output import READS, WRITES
 from logq.cli.log_reading import check_tables
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
-from logq.cli.terminal.report import say
+from logq.cli.terminal.report import plural, say
 from logq.cli.text_reading import VectorReading, read_vectors
 from logq.folders.folder_contents import check_folder
 
@@ -128,7 +128,7 @@ def say_map(path: Path, points: "MapPoints", asked: str = "auto") -> None:
     count = len(points.ids)
     say(
         (str(path), "bold"),
-        f": {count:,} {points.kind}s, laid out by {method_of(points.layout)}. Open it in a browser.",
+        f": {plural(count, points.kind)}, laid out by {method_of(points.layout)}. Open it in a browser.",
     )
     if points.layout == "pca" and asked == "auto" and count >= 4:
         say((f"t-SNE shows groups better; it needs openTSNE: {install_line('map')}", "dim"))

@@ -71,7 +71,8 @@ def export(
         try:
             name = export_model(found, output, format, titles=titles)
         except ArgumentError as error:
-            raise BadInputError(error.message("--output" if error.name == "folder" else f"--{error.name}")) from error
+            named = {"folder": "--output", "format": "--format"}.get(error.name, f"MODEL: {error.name}")
+            raise BadInputError(error.message(named)) from error
     if quiet:
         return
     say(f"{type(found).__name__} as {name} in ", (str(output), "bold"), ":")
