@@ -63,7 +63,7 @@ def export(
         try:
             chosen_format(there.entry.load_class(), format)
         except ArgumentError as error:
-            raise BadInputError(error.message("--format")) from error
+            raise BadInputError(_typed(error)) from error
     found, titles = open_model(model)
     if not quiet and format in (None, "onnx") and hasattr(found, "export"):
         say(("Writing the tower of queries as ONNX, which takes some seconds ...", "dim"))
@@ -71,8 +71,7 @@ def export(
         try:
             name = export_model(found, output, format, titles=titles)
         except ArgumentError as error:
-            named = {"folder": "--output", "format": "--format"}.get(error.name, f"MODEL: {error.name}")
-            raise BadInputError(error.message(named)) from error
+            raise BadInputError(_typed(error)) from error
     if quiet:
         return
     say(f"{type(found).__name__} as {name} in ", (str(output), "bold"), ":")
@@ -82,3 +81,9 @@ def export(
         say(f"A service of a few lines reads it: {page('docs/exports.md')}")
     elif name == "static-embedding":
         say(f'SentenceTransformer({shlex.quote(str(output))}).encode(["some text"]) of sentence-transformers reads it.')
+
+
+def _typed(error: ArgumentError) -> str:
+    """The message of an error of `logq.exports`, in the names of the command line."""
+    named = {"folder": "--output", "format": "--format", "model": "MODEL"}
+    return error.message(named.get(error.name, f"MODEL: {error.name}"))
