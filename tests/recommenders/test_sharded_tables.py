@@ -11,6 +11,7 @@ import torch
 import logq as package
 from logq import recommenders
 from logq.distributed import ShardedEmbedding, VectorShards
+from logq.distributed.placing import Placing
 from logq.distributed.stratified_draws import StratifiedDraws
 from logq.processes import all_rows, traffic, world
 from logq.recommenders.item_loss import make_item_loss
@@ -18,6 +19,7 @@ from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.youtube_dnn import YoutubeDNNConfig
 from logq.samplers import Sampler
 from logq.training.checkpoint import FILE
+from logq.training.loop import Loop
 from processes import doubles, together
 from recommender_cases import first_half, fitted, make, planted_split, rated_split
 
@@ -240,28 +242,65 @@ def test_each_process_has_the_counts_of_its_own_items(found: list[dict[str, Any]
         assert (sampler.own_classes, sampler.num_sampled, sum(sampler.part.strata)) == (10, 6, 6)
 
 
-def moved(folder: Path) -> dict[str, Any]:
-    if world().size == 2:
-        resumable(folder, stop=6)
-        return {}
-    return {"weights": resumable(folder, resume=True)}
+def state_of(loop: Loop) -> dict[str, np.ndarray]:
+    """Weights, averages and states of optimizers, those in parts put together."""
+    state, found = loop.state(), {}
+    for name, array in state.tensors.items():
+        if name in state.parts:
+            _, total = state.parts[name]
+            placing = Placing(total, world().size)
+            counts = [len(placing.range_of(rank)) for rank in range(placing.size)]
+            rows = all_rows(torch.from_numpy(array), counts).numpy()
+            array = np.empty_like(rows)
+            array[np.concatenate([placing.ids_of(rank).numpy() for rank in range(placing.size)])] = rows
+        if not name.startswith("random") and not name.endswith("_extra_state"):
+            found[name] = array.copy()
+    return found
+
+
+def saved_and_gone_on(folder: Path, first: bool) -> dict[str, dict[str, Any]]:
+    """What a run has when it saved its last checkpoint; or what one that goes on from it begins and ends with."""
+    found: dict[str, dict[str, Any]] = {}
+    run = Loop.run
+    for sampler in SAMPLERS:
+        states: list[dict[str, np.ndarray]] = []
+
+        def watched(self: Loop, *arguments: Any, states: Any = states, **named: Any) -> None:
+            try:
+                states.append(state_of(self))
+                run(self, *arguments, **named)
+            except BrokenOffError:
+                states.append(state_of(self))
+                raise
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loop, "run", watched)
+            after = resumable(folder / sampler, stop=6 if first else 0, sampler=sampler, resume=not first)
+        found[sampler] = {"state": states[-1] if first else states[0], "after": after}
+    return found
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::logq._model_file.CheckpointWarning")
-def test_another_number_of_processes_goes_on(tmp_path: Path) -> None:
-    """To about the weights of one that was not broken off: other numbers are drawn."""
-    together(moved, tmp_path, seconds=300)
-    with pytest.raises(ValueError, match="tables: expected 'in parts of several processes', as in the checkpoint"):
-        resumable(tmp_path, resume=True)
-    one, *others = together(moved, tmp_path, size=3, seconds=300)
-    whole = resumable()
-    for name, value in one["weights"].items():
-        assert np.isfinite(value).all()
-        assert value.shape == whole[name].shape
-        for other in others:
-            np.testing.assert_array_equal(other["weights"][name], value)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (2, 1), (1, 2)])
+def test_another_number_of_processes_goes_on(before: int, after: int, tmp_path: Path) -> None:
+    """From the same rows and states, to weights of the same size: other numbers are drawn."""
+
+    def run(size: int, first: bool) -> list[dict[str, dict[str, Any]]]:
+        if size == 1:
+            return [saved_and_gone_on(tmp_path, first)]
+        return together(saved_and_gone_on, tmp_path, first, size=size, seconds=300)
+
+    saved, gone_on = run(before, True)[0], run(after, False)
+    for sampler in SAMPLERS:
+        for one in gone_on:
+            assert one[sampler]["state"].keys() == saved[sampler]["state"].keys()
+            for name, value in saved[sampler]["state"].items():
+                np.testing.assert_array_equal(one[sampler]["state"][name], value, err_msg=name)
+            for name, value in one[sampler]["after"].items():
+                assert np.isfinite(value).all()
+                np.testing.assert_array_equal(gone_on[0][sampler]["after"][name], value)
+        assert not list((tmp_path / sampler).iterdir())
 
 
 def test_one_process_loads_what_all_have_saved(found: list[dict[str, Any]], place: Path) -> None:

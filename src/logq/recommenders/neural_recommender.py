@@ -17,7 +17,6 @@ from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.process_start import check_same, join
-from logq.processes import world
 from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoder_ranker import EncoderRanker
 from logq.recommenders.encoders import RetrievalModel
@@ -251,6 +250,7 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
         config = self if grown is None else continued(self)
         loop = Loop(task, config, device, seeds, monitor=self.monitor, phase=phase)
         if resumed is not None:
+            resumed = loop.with_own_rows(resumed)
             with checkpoint.restoring():
                 loop.restore(resumed)
         self._offsets, self.training_log = None, loop.log
@@ -289,8 +289,8 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
 
     def _checkpoint(self, options: FitOptions, data: str, data_name: str = "log") -> RunCheckpoint:
         checkpoint = super()._checkpoint(options, data, data_name)
-        if self.tables == "sharded":
-            checkpoint.settings["tables"] = "in parts of several processes" if world().size > 1 else "whole"
+        if self.tables == "sharded":  # whose rows one process has whole, and several have in parts: either goes on
+            checkpoint.settings["tables"] = self.tables
         return checkpoint
 
     def _free_settings(self) -> Collection[str]:

@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
@@ -19,12 +21,17 @@ from logq._arguments import ArgumentError, Verbatim, shown
 from logq._files import DamagedFileError, remove_leftovers
 from logq._model_file import CheckpointWarning, Stored, read_metadata, read_stored, write_stored
 
-__all__ = ["FILE", "RunCheckpoint", "RunState", "check_run_state", "fingerprint", "was_restarted"]
+__all__ = ["FILE", "TABLES", "RunCheckpoint", "RunState", "check_run_state", "fingerprint", "was_restarted"]
 
 FILE = "checkpoint.safetensors"
 FORMAT = "logq.checkpoint"
 _OF_RANK = "rank"
 """Tensors of other processes than the first are called rank1/NAME."""
+
+TABLES = "tables"
+"""The entry of a position that names a folder beside the file, of rows of which each process wrote a part."""
+
+_FOLDERS = re.compile(rf"{TABLES}-[0-9a-f]{{16}}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class RunState:
         tensors: arrays by name: weights, states of optimizers, generators.
         others: of several processes, what is not the same in the second, third, ... as in the first one.
         parts: of tensors of which each process has some rows, the number of the first, and of all.
+        folder: of the file that it was read from, in which such rows lie.
 
     Example:
         >>> state = RunState(7, {"epoch": 2}, {"weights": np.zeros(3)}, [RunState(7, {}, {"generator": np.ones(1)})])
@@ -49,6 +57,7 @@ class RunState:
     tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
     others: Sequence["RunState"] = ()
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    folder: Path | None = None
 
     @property
     def processes(self) -> int:
@@ -154,6 +163,14 @@ class RunCheckpoint:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
             remove_leftovers(self.path)
+            self._remove_tables("")
+
+    def _remove_tables(self, kept: str) -> None:
+        """Remove the rows of former checkpoints, which no file names any more."""
+        assert self.path is not None
+        for folder in self.path.parent.glob(f"{TABLES}-*"):
+            if folder.name != kept and _FOLDERS.fullmatch(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def is_due(self) -> bool:
         """Whether enough time has passed since it was saved."""
@@ -213,6 +230,7 @@ class RunCheckpoint:
             for rank, other in enumerate(state.others, start=1):
                 tensors |= {f"{_OF_RANK}{rank}/{name}": array for name, array in other.tensors.items()}
             write_stored(self.path, Stored(self.kind, info, tensors), format=FORMAT)
+            self._remove_tables(state.position.get(TABLES, {}).get("folder", ""))
 
     def load(self) -> RunState:
         """Read the state of the run that was saved.
@@ -242,7 +260,7 @@ class RunCheckpoint:
                 RunState(int(seed), dict(own), of_rank)
                 for own, of_rank in zip(stored.info.get("others", ()), tensors[1:], strict=True)
             ]
-            state = RunState(int(seed), dict(position), tensors[0], others)
+            state = RunState(int(seed), dict(position), tensors[0], others, folder=self.path.parent)
         self._check({"class": stored.kind, **settings}, data)
         if state.processes != self.processes:
             warnings.warn(

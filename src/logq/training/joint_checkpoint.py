@@ -2,9 +2,7 @@
 
 import io
 import json
-import re
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,11 +15,10 @@ from safetensors.numpy import load as read_arrays
 
 from logq._model_file import digest_of, write_tensors
 from logq.distributed.checkpoint_parts import OwnRows
-from logq.distributed.placing import Placing
 from logq.distributed.sharded_checkpoint import Checkpoint
 from logq.process_start import all_or_none
 from logq.processes import all_bytes, bytes_from_first
-from logq.training.checkpoint import RunCheckpoint, RunState, was_restarted
+from logq.training.checkpoint import TABLES, RunCheckpoint, RunState, was_restarted
 from logq.training.devices import Device
 
 __all__ = ["JointCheckpoint"]
@@ -36,8 +33,8 @@ class JointCheckpoint(RunCheckpoint):
 
     Rows of which each process has a part do not travel: each writes its own into a folder `tables-...` beside the file,
     which names it (see logq.distributed.Checkpoint). A new folder is whole before the file is replaced, and the former
-    one is removed afterwards, so that file and rows are always of one save. Any number of processes from two on reads
-    them.
+    one is removed afterwards, so that file and rows are always of one save. Any number of processes reads them
+    (`logq.training.saved_rows`).
 
     Args:
         one: as a single process would have it.
@@ -69,12 +66,7 @@ class JointCheckpoint(RunCheckpoint):
     def remove(self) -> None:
         """Remove it, if there is one, and what a killed run left of another, as the run is over."""
         remove = super().remove
-
-        def both() -> None:
-            remove()
-            self._remove_tables("")
-
-        all_or_none(both if self._world.is_first else _nothing, self._at)
+        all_or_none(remove if self._world.is_first else _nothing, self._at)
 
     def save_if_due(self, state: Callable[[], RunState], *, force: bool = False) -> None:
         """Save what `state()` returns in all processes if enough time has passed for the first one, or in any case.
@@ -109,8 +101,6 @@ class JointCheckpoint(RunCheckpoint):
         others = [_Differences.unpacked(data).of_run(state.seed) for data in every[1:]] if is_first else ()
         save = super().save
         all_or_none((lambda: save(replace(state, others=others))) if is_first else _nothing, self._at)
-        if is_first and _TABLES in state.position:
-            self._remove_tables(state.position[_TABLES]["folder"])
 
     def resumed(self, resume: bool, *, restarted: bool | None = None) -> RunState | None:
         """What this process goes on from; None where the run starts, in all of them."""
@@ -141,19 +131,20 @@ class JointCheckpoint(RunCheckpoint):
             for number in range(count)
         ]
         info = first.position
+        assert self.path is not None
         state = RunState(
             info["seed"],
             info["position"],
             first.tensors,
             [RunState(info["seed"], own, other.tensors) for own, other in zip(info["others"], others, strict=True)],
+            folder=self.path.parent,
         )
-        state = state.of(self._world.rank) if state.processes == self.processes else state
-        return self._with_tables(state) if _TABLES in state.position else state
+        return state.of(self._world.rank) if state.processes == self.processes else state
 
     def _save_tables(self, state: RunState) -> RunState:
         """Save the rows of all processes, each its own; the rest of the state, which names them."""
         assert self.path is not None
-        name = f"{_FOLDER}{bytes_from_first(secrets.token_hex(8).encode(), self._at).decode()}"
+        name = f"{TABLES}-{bytes_from_first(secrets.token_hex(8).encode(), self._at).decode()}"
         rows: dict[str, OwnRows] = {}
         shapes: dict[str, Any] = {}
         for key, (first, total) in state.parts.items():
@@ -162,24 +153,8 @@ class JointCheckpoint(RunCheckpoint):
             shapes[key] = [array.dtype.name, [total, *array.shape[1:]]]
         Checkpoint(self.path.parent / name, device=self._at).save(0, rows=rows)
         rest = {key: array for key, array in state.tensors.items() if key not in state.parts}
-        position = {**state.position, _TABLES: {"folder": name, "rows": shapes}}
+        position = {**state.position, TABLES: {"folder": name, "rows": shapes}}
         return replace(state, position=position, tensors=rest, parts={})
-
-    def _with_tables(self, state: RunState) -> RunState:
-        """The state with the rows that this process has now."""
-        assert self.path is not None
-        rows: dict[str, OwnRows] = {}
-        for key, (dtype, shape) in state.position[_TABLES]["rows"].items():
-            own = Placing(shape[0], self._world.size).range_of(self._world.rank)
-            rows[key] = OwnRows(torch.from_numpy(np.empty((len(own), *shape[1:]), dtype)), own.start, shape[0])
-        Checkpoint(self.path.parent / state.position[_TABLES]["folder"], device=self._at).load(rows=rows)
-        return replace(state, tensors={**state.tensors, **{key: one.tensor.numpy() for key, one in rows.items()}})
-
-    def _remove_tables(self, kept: str) -> None:
-        assert self.path is not None
-        for folder in self.path.parent.glob(f"{_FOLDER}*"):
-            if folder.name != kept and _OURS.fullmatch(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _nothing() -> None:
@@ -206,9 +181,6 @@ class _Differences:
         tensors = read_arrays(data)
         return cls(json.loads(tensors.pop(_POSITION).tobytes()), tensors)
 
-
-_TABLES, _FOLDER, _OURS = "tables", "tables-", re.compile(r"tables-[0-9a-f]{16}")
-"""The entry of a position that names a folder of rows, and the names of such folders."""
 
 _POSITION = "position as JSON"
 _LOOKS, _SAVES, _LOADS = "look for a checkpoint", "save a checkpoint", "load a checkpoint"

@@ -1,21 +1,24 @@
 """SavedLoop: the state of a training loop, as a checkpoint keeps it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from logq.training.checkpoint import RunState, check_run_state
+from logq.training.checkpoint import TABLES, RunState, check_run_state
 from logq.training.devices import Device
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Phase, TimeBudget
 from logq.training.rows_in_parts import rows_in_parts
+from logq.training.saved_rows import with_own_rows
 from logq.training.running_mean import Problems
 from logq.training.schedule import Schedule, WeightAverage
 from logq.training.seeds import Seeds
 from logq.training.task import Task
+from logq.training.together import EXTRA_STATE
 from logq.training.validations import Validations
 
 __all__ = ["SavedLoop"]
@@ -77,6 +80,16 @@ class SavedLoop:
         own_rows = rows_in_parts(tensors, self.task.module, self.optimizers)
         return RunState(self.seeds.run, position, tensors, parts=own_rows)
 
+    def with_own_rows(self, state: RunState) -> RunState:
+        """A state that was loaded, with the rows of tables that this process has; all processes call it at once.
+
+        Raises:
+            OSError, ValueError: the folder that rows in parts lie in is missing or damaged.
+        """
+        names = [*state.tensors, *state.position.get(TABLES, {}).get("rows", {})]
+        parts = rows_in_parts(names, self.task.module, self.optimizers)
+        return with_own_rows(state, parts, self.device.torch_device)
+
     def restore(self, state: RunState) -> None:
         """Bring the run to `state`.
 
@@ -94,7 +107,12 @@ class SavedLoop:
             "best_epoch": epochs,
         }
         limits |= {"best_step": steps, "best_reached": 1}
-        check_run_state(state, self.state(), limits)
+        own = self.state()
+        if state.processes != self.device.world.size:  # one process has another sampler than several with a part each
+            states = {name for name in state.tensors if name.endswith(EXTRA_STATE)}
+            kept = {name: value for name, value in state.tensors.items() if name in own.tensors or name not in states}
+            state = replace(state, tensors=kept)
+        check_run_state(state, own, limits)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, array in state.tensors.items():
             part, _, key = name.partition(".")
