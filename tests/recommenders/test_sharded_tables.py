@@ -52,6 +52,8 @@ def fits() -> dict[str, Callable[[int], Any]]:
         "MIND": lambda size: recommender("MIND", size),
         "SDM": lambda size: recommender("SDM", size, **users),
         "TwoTower": lambda size: recommender("TwoTower", size, **users),
+        "EGES": lambda size: recommender("EGES", size),
+        "AirbnbEmbeddings": lambda size: recommender("AirbnbEmbeddings", size, objective="nce", optimizer="sgd"),
     }
 
 
@@ -340,7 +342,7 @@ def test_what_needs_a_whole_model_is_refused_by_name(found: list[dict[str, Any]]
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("EGES", {}, "tables: expected 'replicated', got 'sharded'; EGES has tables"),
+        ("AirbnbEmbeddings", {"market": "city"}, 'market: expected None with tables="sharded"'),
         ("YoutubeDNN", {"objective": "full_softmax"}, 'objective: expected an objective that samples with tables="sha'),
         ("YoutubeDNN", {"sampler": "every_class"}, "sampler: expected one that draws some items"),
         ("YoutubeDNN", {"item_bias": True}, 'item_bias: expected False with tables="sharded"'),

@@ -17,7 +17,7 @@ from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.item_search import ItemSearch
-from logq.recommenders.item_tables import Table, column
+from logq.recommenders.item_tables import column, table_of_ids
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
@@ -122,8 +122,8 @@ class AirbnbEncoder(WindowModel):
     def __init__(self, num_items: int, dim: int = 32, *, decay: float = 1.0, sparse: bool = False) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
         self.decay = check_float("decay", decay, above=0, at_most=1)
-        self.listings = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
-        self.contexts = Table(num_items, dim, std=0.0, sparse=sparse)
+        self.listings = table_of_ids(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.contexts = table_of_ids(num_items, dim, std=0.0, sparse=sparse)
 
     def query(self, batch: Batch) -> Tensor:
         """The mean (B, D) of the vectors v of each history, weighted by recency."""
@@ -199,6 +199,9 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         super().__post_init__()
         if self.market is not None and not self.samples:
             raise ArgumentError("market", f"None, as {self.objective} uses every item", self.market)
+        if self.market is not None and self.tables == "sharded":
+            hint = "the items of a market are searched in one process"
+            raise ArgumentError("market", 'None with tables="sharded"', self.market, hint)
         self._markets = self._in_market = self._by_market = None
 
     def _make_model(self, *, sparse: bool) -> RetrievalModel:
@@ -305,7 +308,11 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
     @torch.no_grad()
     def _vectors(self) -> Tensor:
         assert isinstance(self.model, AirbnbEncoder)
-        return self.model.listings.weight.detach().float()
+        return self.model.listings.every().detach().float()
+
+    def _compared_rows(self, codes: Tensor) -> Tensor:
+        assert isinstance(self.model, AirbnbEncoder)
+        return self.model.listings(codes)
 
 
 def _by_market(

@@ -14,7 +14,7 @@ from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, item_inputs
-from logq.recommenders.item_tables import Table, column, filled
+from logq.recommenders.item_tables import column, filled, table_of_ids
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.row_means import mean_of_computed, weighted_sum
@@ -75,11 +75,11 @@ class EGESEncoder(WindowModel):
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
         self.decay = check_float("decay", decay, above=0, at_most=1)
         sizes = check_features("item_features", item_features or {})
-        self.own = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.own = table_of_ids(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.features = FeatureTables(sizes, dim, dense=item_dense)
         self.codes = ItemCodes(num_items, sizes, item_codes or {}, item_dense)
-        self.attention = Table(num_items, 1 + len(self.features.names), std=0.0, sparse=sparse)
-        self.contexts = Table(num_items, dim, std=0.0, sparse=sparse)
+        self.attention = table_of_ids(num_items, 1 + len(self.features.names), std=0.0, sparse=sparse)
+        self.contexts = table_of_ids(num_items, dim, std=0.0, sparse=sparse)
 
     def vectors(self, items: Tensor) -> Tensor:
         """H (n, D) of items (n,) int64 in [0, C)."""
@@ -180,8 +180,12 @@ class EGES(EGESConfig, NeuralRecommender):
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:
+        self._check_whole()
+        return self._compared_rows(torch.arange(self.known.num_items, device=next(self.model.parameters()).device))
+
+    def _compared_rows(self, codes: Tensor) -> Tensor:
         assert isinstance(self.model, EGESEncoder)
-        return self.model.vectors(torch.arange(self.known.num_items, device=self.model.own.weight.device))
+        return self.model.vectors(codes)
 
     @property
     def describes_items(self) -> bool:

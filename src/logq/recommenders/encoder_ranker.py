@@ -119,7 +119,11 @@ class EncoderRanker(NeuralConfig, ExportedRecommender):
     def _vectors_of(self, codes: NDArray[np.int64]) -> Tensor:
         if not self.in_parts:
             return super()._vectors_of(codes)
-        return self.model.item_vectors(torch.from_numpy(codes).to(self._parts()[0].weight.device)).float()
+        return self._compared_rows(torch.from_numpy(codes).to(self._parts()[0].weight.device)).float()
+
+    def _compared_rows(self, codes: Tensor) -> Tensor:
+        """The rows (n, D) of `_vectors` of some items (n,)."""
+        return self.model.item_vectors(codes)
 
     def _check_whole(self) -> None:
         for part in self._parts():
@@ -145,7 +149,7 @@ class EncoderRanker(NeuralConfig, ExportedRecommender):
         found: list[Tensor] = []
         for first in range(0, placing.per_process, ROWS):  # as many times in each, as they ask each other
             some = codes[first : first + ROWS].to(device)
-            rows = self.model.item_vectors(some).float() if metric == "cosine" else self._some_rows(some)
+            rows = self._compared_rows(some).float() if metric == "cosine" else self._some_rows(some)
             found.append(rows)
         return codes, torch.cat(found)
 

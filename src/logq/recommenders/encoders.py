@@ -176,7 +176,7 @@ class WindowModel(RetrievalModel):
         (torch.Size([3, 4]), tensor([7, 9, 5]))
     """
 
-    contexts: Table
+    contexts: Table | ShardedTable
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The query (M, D) of a row for each of its targets, row after row, and these targets (M,).
@@ -193,12 +193,12 @@ class WindowModel(RetrievalModel):
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of the table of contexts."""
-        return self.contexts.weight if ids is None else self.contexts(ids)
+        return self.contexts.every() if ids is None else self.contexts(ids)
 
     @property
-    def item_table(self) -> nn.Parameter:
-        """The table of contexts (C, D)."""
-        return self.contexts.weight
+    def item_table(self) -> nn.Parameter | None:
+        """The table of contexts (C, D); None of one in parts."""
+        return self.contexts.plain
 
 
 def rows_of_targets(targets: Tensor) -> tuple[Tensor, Tensor]:

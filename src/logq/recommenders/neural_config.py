@@ -381,7 +381,6 @@ class SkipGramConfig(NeuralConfig):
     """
 
     has_item_table: ClassVar[bool] = False
-    shards_tables: ClassVar[bool] = False
     learns_next: ClassVar[bool] = False
     default_sampler: ClassVar[str] = "unigram"
 

@@ -1,6 +1,6 @@
 """ShardingConfig: whether the tables of a recommender are whole in each of several processes, or in parts."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from logq._arguments import ArgumentError
 from logq.training.config import AUTO, Help, OneOf, configclass
@@ -20,9 +20,6 @@ class ShardingConfig(TrainingConfig, LossConfig):
         logq.ArgumentError: objective: expected an objective that samples with tables="sharded", such as \
 "sampled_softmax", got 'full_softmax'
     """
-
-    shards_tables: ClassVar[bool] = True
-    """Whether tables may be in parts."""
 
     tables: Annotated[
         str,
@@ -44,9 +41,6 @@ class ShardingConfig(TrainingConfig, LossConfig):
 
     def _check_sharded(self) -> None:
         """Check that nothing is asked for that needs a whole table in each process."""
-        if not self.shards_tables:
-            hint = f"{type(self).__name__} has tables that each process needs whole"
-            raise ArgumentError("tables", "'replicated'", self.tables, hint)
         if not self.samples:
             expected = 'an objective that samples with tables="sharded", such as "sampled_softmax"'
             raise ArgumentError("objective", expected, self.objective)
