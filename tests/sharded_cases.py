@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from logq import nn as losses
@@ -54,6 +55,7 @@ class Case:
     extra: bool = False
     weighted: bool = False
     options: tuple[tuple[str, Any], ...] = ()
+    cut_tower: bool = False
 
     @property
     def several(self) -> bool:
@@ -132,7 +134,9 @@ def train(case: Case, file: str | None = None) -> dict[str, Any]:
         progress=False,
     )
     loss, net = made(case, table), tower(case.dtype)
-    query = DistributedDataParallel(net) if size > 1 else net
+    query: Any = net
+    if size > 1:
+        query = fully_shard(net) if case.cut_tower else DistributedDataParallel(net)
     descent = torch.optim.SGD(net.parameters(), lr=0.1)
     drawn: list[Tensor] = []
     if case.sampler is not None:
@@ -155,12 +159,13 @@ def train(case: Case, file: str | None = None) -> dict[str, Any]:
         descent.step()
         descent.zero_grad()
     part = table.part
+    tower_weight: Any = net.weight.detach()
     return {
         "ids": table.own_ids(),
         "weight": part.weight.detach(),
         "bias": part.parameters()[1].detach(),
         "states": [dict(table.optimizer.state[parameter]) for parameter in part.parameters()],
-        "tower": net.weight.detach(),
+        "tower": tower_weight.full_tensor() if case.cut_tower else tower_weight,
         "drawn": drawn,
         "losses": values,
     }

@@ -42,13 +42,19 @@ def own_network() -> bool:
 
 
 def measured(
-    size: int, python: str, task: dict[str, Any], *, wire: bool = False, program: str = "worker.py", folder: str = ""
+    size: int,
+    python: str | list[str],
+    task: dict[str, Any],
+    *,
+    wire: bool = False,
+    program: str = "worker.py",
+    folder: str = "",
 ) -> dict[str, Any]:
     """What the first of some workers prints.
 
     Args:
         size: how many there are.
-        python: that runs them.
+        python: that runs them, with what stands before it.
         task: what they do.
         wire: whether the loopback device is theirs alone.
         program: of the workers.
@@ -59,7 +65,8 @@ def measured(
         port = found.getsockname()[1]
     path = os.pathsep.join([str(HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    words = [python, str(HERE / program), json.dumps(task), *[folder] * bool(folder), *["--wire"] * wire]
+    before = [python] if isinstance(python, str) else python
+    words = [*before, str(HERE / program), json.dumps(task), *[folder] * bool(folder), *["--wire"] * wire]
     started = [
         subprocess.Popen(
             words,

@@ -5,6 +5,8 @@ Everything is in float64. Each process adds up the losses of its rows, and the s
 
 import os
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from logq import optim
 from logq.candidates import IGNORED
 from logq.distributed import GradCache
 from logq.functional import sampled_loss
@@ -24,6 +27,7 @@ from logq.recommenders import TwoTower, TwoTowerEncoder
 from logq.recommenders.item_loss import ItemLoss
 from logq.samplers import CrossBatch, InBatch, Sampler
 from logq.samplers.kept_tensors import unpacked
+from logq.training.together import share_gradients
 from processes import together
 
 C, D, STEPS = 30, 4, 2
@@ -120,6 +124,56 @@ def by_towers(members: range, group: Any, name: str, more: bool) -> dict[str, An
             parameter.data += 0.1 * numbers(*parameter.shape, seed=number)
     found["state"] = learned_of(sampler)
     return found
+
+
+OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], Callable[..., torch.optim.Optimizer]]] = {
+    "SGD": (partial(torch.optim.SGD, lr=0.003), partial(optim.SGD, lr=0.003)),
+    "Adagrad": (
+        partial(torch.optim.Adagrad, lr=0.01, initial_accumulator_value=0.1),
+        partial(optim.Adagrad, lr=0.01, initial_accumulator_value=0.1),
+    ),
+    "RowWiseAdagrad": (
+        partial(torch.optim.SGD, lr=0.003),
+        partial(optim.RowWiseAdagrad, lr=0.01, initial_accumulator_value=0.1),
+    ),
+    # Where gradients vanish Adam makes steps of rounding, unless eps is larger than that.
+    "LazyAdam": (partial(torch.optim.Adam, lr=0.01, eps=0.1), partial(optim.LazyAdam, lr=0.01, eps=0.1)),
+}
+"""Of towers, and of tables with sparse gradients."""
+
+LONG = list(product(SAMPLED, SAMPLERS, OPTIMIZERS))
+
+
+def by_trained_towers(members: range, group: Any, objective: str, name: str, kind: str) -> dict[str, Any]:
+    """Losses of forty steps of two towers, with sparse tables of ids, and their weights afterwards."""
+    torch.manual_seed(2)
+    model = TwoTowerEncoder(C, D, hidden=(6,), item_hidden=(6,), id_dropout=0.0, sparse=True).double()
+    sampler = SAMPLERS[name](group)
+    sampler.rank = 0
+    loss_of = ItemLoss(objective, sampler)
+    tables = model.sparse_parameters()
+    towers = [one for one in model.parameters() if all(one is not table for table in tables)]
+    optimizers = [make(given) for make, given in zip(OPTIMIZERS[kind], (towers, tables), strict=True)]
+    rows, losses = sum(ROWS), []
+    for step in range(40):
+        history = torch.randint(-1, C, (rows, 3), generator=torch.Generator().manual_seed(step + 50))
+        targets = part(all_targets(step), members)
+        queries = model.query({"history": part(history, members)})
+        loss = loss_of(model, queries, targets) * int((targets != IGNORED).sum()) / rows
+        loss.backward()
+        share_gradients(towers, tables)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    weights = {key: value.detach().clone() for key, value in model.named_parameters()}
+    return {"losses": torch.tensor(losses, dtype=torch.float64), **weights}
+
+
+def run_long() -> dict[Any, Any]:
+    """What one of the processes has after forty steps of everything."""
+    own = range(world().rank, world().rank + 1)
+    return {case: by_trained_towers(own, "world", *case) for case in LONG}
 
 
 class TwoTowers(nn.Module):
@@ -247,6 +301,21 @@ def test_processes_that_share_targets_are_one_process_with_all_rows(case: str, p
                 else:  # rows
                     rows = torch.cat([one[key] for one in found])
                     torch.testing.assert_close(rows, value, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_forty_steps_of_two_towers_are_those_of_one_process() -> None:
+    """Of every sampled objective, sampler of the batch and optimizer; a process has no rows at all."""
+    found, wrong = together(run_long, size=len(ROWS), seconds=1800), []
+    for case in LONG:
+        expected = by_trained_towers(range(len(ROWS)), None, *case)
+        losses = sum(one[case].pop("losses") for one in found)
+        for name, value in {**expected, "losses": expected["losses"]}.items():
+            every = [losses] if name == "losses" else [one[case][name] for one in found]
+            difference = max(float(((one - value) / value.abs().clamp(min=1)).abs().max()) for one in every)
+            if not difference <= 1e-12:
+                wrong.append(f"{case}: {name} differ by {difference:.1e}")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_a_loop_with_chunks_by_distributed_data_parallel(processes: list[dict[Any, Any]]) -> None:

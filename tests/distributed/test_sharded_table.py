@@ -44,7 +44,17 @@ CASES = [
     Case("full_softmax", "SGD", weighted=True, options=(("cosine", True), ("temperature", 0.3))),
     Case("sampled_softmax", "SGD", "unigram", "queries", options=(("remove_hits", False),)),
     Case("nce", "SGD", "unigram", "rows", options=(("remove_hits", True),)),
+    Case("sampled_softmax", "RowWiseAdagrad", "unigram", cut_tower=True),
+    Case("full_softmax", "LazyAdam", cut_tower=True),
 ]
+LONG = [
+    *(
+        Case(objective, optimizer, sampler, ("rows", "queries")[number % 2], steps=40)
+        for number, (objective, optimizer, sampler) in enumerate(product(SAMPLED, OPTIMIZERS, SAMPLERS))
+    ),
+    *(Case(objective, optimizer, steps=40) for objective, optimizer in product(FULL, OPTIMIZERS)),
+]
+"""Every objective with every optimizer and every sampler."""
 SINGLE = [
     Case(objective, "RowWiseAdagrad", "unigram" if objective in SAMPLED else None, plan, steps=1, dtype=torch.float32)
     for objective in (SAMPLED | FULL)
@@ -74,7 +84,7 @@ def assert_equal(cases: list[Case], trained: list[list[dict[str, Any]]], toleran
 
 
 def test_training_in_two_processes_is_that_of_one(found: list[dict[str, Any]]) -> None:
-    """Losses, rows, biases, states and a tower by DistributedDataParallel, of unequal and empty batches."""
+    """Losses, rows, biases, states, and towers by DistributedDataParallel or fully_shard; some batches are empty."""
     assert_equal(CASES, [each["trained"][: len(CASES)] for each in found], 1e-12)
 
 
@@ -119,6 +129,13 @@ def test_two_go_on_from_a_checkpoint_bit_for_bit_and_one_loads_it(found: list[di
 def test_training_in_four_processes_is_that_of_one() -> None:
     found = together(sharded_cases.everything, CASES, None, size=4, seconds=600)
     assert_equal(CASES, [each["trained"] for each in found], 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+def test_forty_steps_of_everything_are_those_of_one_process(size: int) -> None:
+    found = together(sharded_cases.everything, LONG, None, size=size, seconds=1800)
+    assert_equal(LONG, [each["trained"] for each in found], 1e-12)
 
 
 def test_a_step_sends_what_the_formula_says(found: list[dict[str, Any]]) -> None:

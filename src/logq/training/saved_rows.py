@@ -1,4 +1,4 @@
-"""Rows of tables in a checkpoint, cut for the processes that go on: whole in one of them, or in parts of another number."""
+"""Rows of tables in a checkpoint, cut for those who go on: whole for one process, in parts for any other number."""
 
 from collections.abc import Mapping
 from dataclasses import replace
