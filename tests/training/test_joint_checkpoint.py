@@ -1,20 +1,24 @@
 """Several processes save one checkpoint, and go on from it to the bits of a run without a break."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import language_cases
 from logq._model_file import CheckpointWarning, read_stored
 from logq.process_start import all_or_none
 from logq.processes import all_bytes, bytes_from_first, world
+from logq.training import checkpoint as saving
 from logq.training.checkpoint import FILE, FORMAT, RunCheckpoint, RunState
 from logq.training.devices import Device
 from logq.training.joint_checkpoint import JointCheckpoint
+from logq.training.saved_rows import with_own_rows
 from processes import together
 from recommender_cases import make, planted_split
 
@@ -70,6 +74,36 @@ def raised(function: Any, *arguments: Any) -> str:
     return "none"
 
 
+def saved_rows(folder: Path) -> dict[str, Any]:
+    """What is there of rows in parts when the file could not be written, and when a save ended after it was."""
+    rank, write = world().rank, saving.write_stored
+    one = JointCheckpoint.of(RunCheckpoint(folder, "Mean", {}, ""), Device("cpu"))
+    found: dict[str, Any] = {}
+
+    def state(epoch: int) -> RunState:
+        return RunState(
+            7, {"epoch": epoch}, {"rows": np.full((2, 3), 10 * epoch + rank)}, parts={"rows": (2 * rank, 4)}
+        )
+
+    def full(*arguments: Any, **named: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def ended(*arguments: Any, **named: Any) -> None:
+        write(*arguments, **named)
+        raise RuntimeError("ended")
+
+    for epoch, (name, how) in enumerate({"written": write, "full": full, "ended": ended}.items()):
+        saving.write_stored = how
+        said = raised(one.save, state(epoch))
+        saving.write_stored = write
+        torch.distributed.barrier()
+        read = with_own_rows(one.load(), {"rows": (2 * rank, 4)})
+        folders = len(list(folder.glob("tables-*")))
+        found[name] = said, read.position["epoch"], read.tensors["rows"].tolist(), folders
+        torch.distributed.barrier()
+    return found
+
+
 def checks(folder: Path) -> dict[str, Any]:
     """All that two processes find."""
     rank = world().rank
@@ -105,6 +139,7 @@ def checks(folder: Path) -> dict[str, Any]:
     if rank == 0:
         shared.path = Path("/dev/full/folder") / FILE
     found["cannot be written"] = raised(shared.save, state)
+    found["rows"] = saved_rows(folder / "rows")
     found["bytes"] = (all_bytes(b"x" * rank), bytes_from_first(b"" if rank == 0 else b"no"))
     found["value"] = all_or_none(lambda: rank)
     found["errors"] = raised(all_or_none, lambda: 1 // rank)
@@ -153,6 +188,19 @@ def test_torchrun_starts_them_again(found: tuple[Path, list[dict[str, Any]]]) ->
         assert one["nothing yet"]
         assert one["restarted"] == ({"epoch": rank, "batch": 3}, [rank], [1, 1])
         assert one["of another launch"]
+
+
+def test_rows_are_those_that_the_file_names(found: tuple[Path, list[dict[str, Any]]]) -> None:
+    for rank, one in enumerate(found[1]):
+        said = {name: how[0] for name, how in one["rows"].items()}
+        assert said["written"] == "none"
+        assert "No space left" in said["full"]
+        assert "ended" in said["ended"]
+        epochs = {name: how[1] for name, how in one["rows"].items()}
+        assert epochs == {"written": 0, "full": 0, "ended": 2}
+        for _, epoch, rows, _ in one["rows"].values():
+            assert rows == [[10 * epoch + rank] * 3] * 2
+        assert [how[3] for how in one["rows"].values()] == [1, 1, 2]  # the former one is removed by the next save
 
 
 def test_all_fail_where_one_does(found: tuple[Path, list[dict[str, Any]]]) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load as read_arrays
 
-from logq._model_file import digest_of, write_tensors
+from logq._model_file import digest_of, read_metadata, write_tensors
 from logq.distributed.checkpoint_parts import OwnRows
 from logq.distributed.sharded_checkpoint import Checkpoint
 from logq.process_start import all_or_none
@@ -87,9 +88,29 @@ class JointCheckpoint(RunCheckpoint):
         Raises:
             OSError: the file cannot be written, and stays as it was.
         """
+        if not state.parts:
+            return self._save(state)
+        name = f"{TABLES}-{bytes_from_first(secrets.token_hex(8).encode(), self._at).decode()}"
+        try:
+            self._save(self._save_tables(state, name))
+        except BaseException:
+            if self._world.is_first and self.path is not None and not self._names(name):
+                shutil.rmtree(self.path.parent / name, ignore_errors=True)
+            raise
+
+    def _names(self, folder: str) -> bool:
+        """Whether the file needs this folder, or may: a save may fail after it was replaced."""
+        assert self.path is not None
+        try:
+            info = json.loads(read_metadata(self.path)["logq"])["info"]
+            return info["position"].get(TABLES, {}).get("folder") == folder
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, KeyError, TypeError):
+            return True
+
+    def _save(self, state: RunState) -> None:
         is_first = self._world.is_first
-        if state.parts:
-            state = self._save_tables(state)
         own = {name: digest_of(array) for name, array in state.tensors.items()}
         described = json.dumps([own, state.position]).encode()
         digests, position = json.loads(bytes_from_first(described, self._at, doing=_SAVES))
@@ -141,10 +162,9 @@ class JointCheckpoint(RunCheckpoint):
         )
         return state.of(self._world.rank) if state.processes == self.processes else state
 
-    def _save_tables(self, state: RunState) -> RunState:
-        """Save the rows of all processes, each its own; the rest of the state, which names them."""
+    def _save_tables(self, state: RunState, name: str) -> RunState:
+        """Save the rows of all processes, each its own, in a folder; the rest of the state, which names it."""
         assert self.path is not None
-        name = f"{TABLES}-{bytes_from_first(secrets.token_hex(8).encode(), self._at).decode()}"
         rows: dict[str, OwnRows] = {}
         shapes: dict[str, Any] = {}
         for key, (first, total) in state.parts.items():
