@@ -47,6 +47,7 @@ def run(engine: str, needle: str, folder: Path, replaced: dict[str, str]) -> Non
         program = program.replace(old, new)
     settings = "--master local[1] --conf spark.sql.shuffle.partitions=4 --conf spark.ui.enabled=false pyspark-shell"
     more = {"PYSPARK_SUBMIT_ARGS": settings, "SPARK_LOCAL_IP": "127.0.0.1", "RAY_USAGE_STATS_ENABLED": "0"}
+    more["RAY_worker_niceness"] = "0"  # workers would wait for whatever else runs
     subprocess.run([python, "-c", program], cwd=folder, env={**os.environ, **more}, check=True, timeout=900)
 
 

@@ -169,17 +169,19 @@ def test_what_is_the_same_in_all_is_stored_once(found: tuple[Path, list[dict[str
     assert len(stored.info["others"]) == 1
 
 
-def test_one_process_goes_on_for_two(found: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch) -> None:
-    model: Any = make("TwoTower", **OPTIONS["TwoTower"])
-    whole: Any = make("TwoTower", **OPTIONS["TwoTower"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_one_process_goes_on_for_two(
+    name: str, found: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model, source), (whole, _) = made(name), made(name)
     steps: list[int] = []
     monkeypatch.setattr(model, "_on_batch", steps.append)
     with pytest.warns(CheckpointWarning, match="saved by 2 processes, and 1 goes on: from the same place in the data"):
-        model.fit(planted_split(), checkpoint=found[0] / "TwoTower of two", progress=False, resume=True)
+        model.fit(source, checkpoint=found[0] / f"{name} of two", progress=False, resume=True)
     all_steps: list[int] = []
     monkeypatch.setattr(whole, "_on_batch", all_steps.append)
-    whole.fit(planted_split(), progress=False)
-    assert steps == all_steps[2 * BREAK["TwoTower"] :]
+    whole.fit(source, progress=False)
+    assert steps == all_steps[2 * BREAK[name] :]
     assert [entry["epoch"] for entry in model.training_log] == [entry["epoch"] for entry in whole.training_log]
 
 
