@@ -366,10 +366,11 @@ def test_one_process_of_torchrun_trains_as_one_without(alone: str, monkeypatch: 
 
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from logq import Word2Vec
 from logq.word2vec import joint_run
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where tests run in the background of a shell
 joint_run.ALL_ROWS = 2000
 
 def epoch_ended(model, epoch):
