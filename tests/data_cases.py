@@ -33,7 +33,7 @@ from logq.retrieval import (
     StoredItems,
     UsearchIndex,
 )
-from logq.text import CharacterNgrams, Corpus, Phrase, Phrases, Vocabulary, WordCount
+from logq.text import CharacterNgrams, Corpus, Phrase, Phrases, PlainText, Vocabulary, WordCount
 from logq.vectors import KeyedVectors, SentenceVectors, UnknownWord
 
 __all__ = ["DATA", "INDEXES", "contents", "same"]
@@ -81,6 +81,7 @@ TRIAL = IndexTrial("usearch", {"links": 48}, "ef_search", 64, 0.97, 0.003, 21_00
 DATA: dict[str, Callable[[], object]] = {
     "logq.text CharacterNgrams": lambda: CharacterNgrams(2, 3, buckets=10),
     "logq.text Corpus": lambda: Corpus(SENTENCES, max_sentence=2),
+    "logq.text PlainText": lambda: PlainText(SENTENCES, keep_case=True),
     "logq.text JoinedText": lambda: phrases().transform(SENTENCES),
     "logq.text Phrase": lambda: Phrase(("new", "york"), 12, 34.5),
     "logq.text Phrases": phrases,

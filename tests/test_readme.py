@@ -21,24 +21,33 @@ def corpus(tmp_path, monkeypatch):
 
 
 def test_losses_run_as_shown():
-    losses = blocks("docs/losses.md")
-    assert len(losses) == 2
+    first, functional, sequences = blocks("docs/losses.md")
     names: dict[str, object] = {}
-    for block in losses:
+    for block in (first, functional):
         exec(block, names)
     assert names["best"].ids.shape == (256, 10)
     assert names["value"].item() > 0
     touched = names["loss"].weight.grad.coalesce().indices().unique().numel()
     assert 256 <= touched <= 1280
+    names["loss"].weight.grad = None
+    exec(sequences, names)
+    rows = names["loss"].weight.grad.coalesce().indices()[0]
+    learned = names["labels"][:, :12].flatten()
+    assert set(learned.tolist()) <= set(rows.tolist())
+    assert len(rows) <= len(learned) + 1024  # and no row of padding
 
 
 def test_word_vectors_run_as_shown(corpus, capsys):
-    first, second = blocks("docs/words.md")
+    first, sentences, phrases = blocks("docs/words.md")
     names: dict[str, object] = {}
     exec(first, names)
     assert len(capsys.readouterr().out.split("), (")) == 5
     assert Path("vectors", "vectors.safetensors").exists()
-    exec(second, names)
+    exec(sentences, names)
+    shape, alike = capsys.readouterr().out.splitlines()
+    assert shape == "(2, 100)"
+    assert -1 <= float(alike) <= 1
+    exec(phrases, names)
     assert names["phrases"].num_words == 60 * 20
     assert "king" in names["model"].vectors
 

@@ -108,7 +108,10 @@ def test_quoted_fields_may_hold_the_separator(tmp_path):
         ("\n \n", "the file is empty"),
         ("user,item\n", "expected at least two events, got none"),
         ("user,item\n1,2,3\n1,2\n", "expected 2 fields in each line, as in the first, got 3 in line 2"),
-        ("name,price\nx,2\n", "item: expected the name of a column"),
+        (
+            "name,price\nx,2\n",
+            r"user: expected the name of a column, .* looks like users or items; user=NAME, item=NAME",
+        ),
     ],
 )
 def test_a_file_that_is_not_a_log_says_why(tmp_path, text, message):

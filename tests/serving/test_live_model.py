@@ -48,6 +48,7 @@ def test_a_new_model_takes_over_under_load_without_a_lost_request(start, tmp_pat
     for thread in threads:
         thread.start()
     try:
+        until(lambda: any(told))  # the first model has answered, however busy the machine
         for seed in (1, 2, 3):
             versions.append(write_vectors(folder, seed))
             newest = pytest.approx(versions[-1].most_similar("w1", topn=1)[0][1], abs=1e-6)
