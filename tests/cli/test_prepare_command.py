@@ -28,6 +28,8 @@ def test_prepares_checks_trains_and_evaluates(capsys: pytest.CaptureFixture[str]
     assert "logq train youtube-dnn parts" in said.out
     assert list(Interactions.open("parts").columns) == ["weight"]
     assert main(["prepare", "--check", "parts"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("All rules of a prepared log hold.\n90 events")
     assert (
         main(
             [

@@ -75,7 +75,8 @@ def first_vectors(
         (6, 8)
     """
     codes, corpus = session_corpus(log)
-    engine = word2vec.Word2Vec(dim, window=10, sample=0.0, min_count=1, lr=0.05, epochs=epochs, seed=seed)
+    options: dict[str, Any] = {"window": 10, "num_sampled": 5, "sample": 0.0, "min_count": 1, "lr": 0.05}
+    engine = word2vec.Word2Vec(dim, **options, epochs=epochs, seed=seed)
     with corpus, each_alone():  # what processes do together is not what one would do, to the bit
         engine.fit(corpus, progress=progress)
     learned = engine.vectors.vectors - engine.vectors.vectors.mean(axis=0)

@@ -107,6 +107,7 @@ def prepare(
 
         check_partitions(logs[0], progress=progress)
         if not quiet:
+            say("All rules of a prepared log hold.")
             _say_what_is_there(logs[0])
         return
     if output is None:
