@@ -151,17 +151,20 @@ def extras() -> dict[str, list[Needed]]:
         >>> [one.name for one in extras()["logs"]]
         ['polars']
     """
+    listed = _listed()
+    return {name: [needed for needed, extra in listed if extra == name] for name in _extra_names()}
+
+
+def _extra_names() -> list[str]:
     found = _metadata()
-    names = [] if found is None else found.get_all("Provides-Extra") or []
-    return {name: [needed for needed, extra in _listed() if extra == name] for name in names}
+    return [] if found is None else found.get_all("Provides-Extra") or []
 
 
 def _listed() -> list[tuple[Needed, str | None]]:
     """Each requirement of this Python and system, and the extra that it is of; without extras of logq."""
     from packaging.requirements import Requirement
 
-    found = _metadata()
-    names: list[str] = [] if found is None else found.get_all("Provides-Extra") or []
+    found, names = _metadata(), _extra_names()
     listed: list[tuple[Needed, str | None]] = []
     for line in [] if found is None else found.get_all("Requires-Dist") or []:
         one = Requirement(line)

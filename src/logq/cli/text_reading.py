@@ -29,6 +29,7 @@ __all__ = [
     "VectorReading",
     "check_input_file",
     "check_text_files",
+    "check_text_name",
     "read_vectors",
     "reading_test_sets",
     "reading_threads",
@@ -136,6 +137,26 @@ def check_text_files(names: Iterable[str]) -> None:
                 raise BadInputError(f"no file matches {name!r}")
         elif name != "-":
             check_input_file(path, "a text file")
+
+
+def check_text_name(path: Path) -> None:
+    """Check that a text can be written under a name: it is plain or, where that ends in .gz, compressed by gzip.
+
+    Raises:
+        BadInputError: the name is that of another compression.
+
+    Example:
+        >>> check_text_name(Path("words.txt.gz"))
+        >>> check_text_name(Path("words.zst"))
+        Traceback (most recent call last):
+        ...
+        logq.cli.terminal.errors.BadInputError: words.zst: expected a name of plain text, or one that ends in .gz
+    """
+    from logq._compression import COMPRESSED_ENDINGS
+
+    ending = path.suffix.lower()
+    if ending != ".gz" and ending in COMPRESSED_ENDINGS:
+        raise BadInputError(f"{path}: expected a name of plain text, or one that ends in .gz")
 
 
 def check_input_file(path: Path, expected: str, *, again: bool = False) -> None:

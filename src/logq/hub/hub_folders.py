@@ -11,7 +11,16 @@ from typing import Any
 from logq._arguments import ArgumentError, Verbatim, masked
 from logq._project import check_installed, version
 
-__all__ = ["FILES", "HubError", "check_client", "fetch_folder", "is_hub_place", "push_folder", "repository_name"]
+__all__ = [
+    "FILES",
+    "HubError",
+    "check_client",
+    "fetch_folder",
+    "hub_place",
+    "is_hub_place",
+    "push_folder",
+    "repository_name",
+]
 
 FILES = ("*.safetensors", "*.json", "README.md")
 """What is fetched and sent of the files of a model: none of them can hold code that loading would run."""
@@ -124,7 +133,7 @@ def _check_files(api: Any, name: str, revision: str | None) -> None:
     except Exception:  # the hub is not reached, refuses, or has a damaged file: the download tells, or has a copy here
         return
     some = f"{', '.join(sorted(files)[:3])}{', ...' if len(files) > 3 else ''}" if files else "no files"
-    raise HubError(f"{_place(name, revision)}: expected a model of logq, found {some}; nothing was fetched")
+    raise HubError(f"{hub_place(name, revision)}: expected a model of logq, found {some}; nothing was fetched")
 
 
 def push_folder(
@@ -172,7 +181,7 @@ def push_folder(
         api.create_repo(name, private=private, exist_ok=True)
         if private and not api.model_info(name).private:
             hint = "make it private on the hub first, or name another one"
-            raise HubError(f"hf://{name}: the repository is there already, and everybody can read it; {hint}")
+            raise HubError(f"{hub_place(name)}: the repository is there already, and everybody can read it; {hint}")
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True)
         done = api.upload_folder(
@@ -203,7 +212,13 @@ def repository_name(repo_id: str) -> str:
     return name
 
 
-def _place(name: str, revision: str | None) -> str:
+def hub_place(name: str, revision: str | None = None) -> str:
+    """Return how a repository is named where a folder of a model could be.
+
+    Example:
+        >>> hub_place("me/shop"), hub_place("me/shop", "v1")
+        ('hf://me/shop', 'hf://me/shop@v1')
+    """
     return f"hf://{name}{f'@{revision}' if revision else ''}"
 
 
@@ -235,7 +250,7 @@ def _library() -> Any:
 @contextlib.contextmanager
 def _refusals(hub: Any, name: str, revision: str | None) -> Generator[None, None, None]:
     """The block of a conversation with the hub, whose errors are said in a line."""
-    place, endpoint = _place(name, revision), masked(hub.constants.ENDPOINT)
+    place, endpoint = hub_place(name, revision), masked(hub.constants.ENDPOINT)
     errors = hub.errors
     try:
         yield

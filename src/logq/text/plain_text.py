@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 from logq._arguments import check_bool
+from logq._compression import COMPRESSED_ENDINGS
 from logq._files import atomic_write
 from logq._progress import Progress
 from logq.text.corpus import Corpus
@@ -24,7 +25,6 @@ _BETWEEN = re.compile(
     r"|--+|\.{2,}|[,:](?!\d)"
 )
 _LOOKED_AT = 10_000  # words of a vocabulary, the most frequent ones
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _MANY = 0.05  # share of a text from which on its punctuation and capitals are worth a word
 
 
@@ -103,7 +103,7 @@ class PlainText:
             OSError: the file cannot be written.
         """
         files = self._files
-        is_known = files and not any(file.name.lower().endswith(_COMPRESSED) for file in files)
+        is_known = files and not any(file.name.lower().endswith(COMPRESSED_ENDINGS) for file in files)
         written = 0
         with (
             Progress(

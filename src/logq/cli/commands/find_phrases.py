@@ -9,10 +9,10 @@ import typer
 
 from logq.cli.command_options import JsonOutput, Quiet
 from logq.cli.input_output import WRITES
-from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
+from logq.cli.terminal.errors import InterruptedWorkError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
-from logq.cli.text_reading import Encoding, Source, check_text_files, reading_threads
+from logq.cli.text_reading import Encoding, Source, check_text_files, check_text_name, reading_threads
 
 if TYPE_CHECKING:
     from logq.text import Phrases
@@ -97,8 +97,8 @@ def phrases(
     for path in (output, save, as_json):
         if path is not None:
             check_file(path)
-    if output is not None and output.suffix.lower() in (".zst", ".bz2", ".xz", ".zip"):
-        raise BadInputError(f"{output}: expected a name of plain text, or one that ends in .gz")
+    if output is not None:
+        check_text_name(output)
     check_text_files(source)
     threads = reading_threads(threads)
     written: int | None = None

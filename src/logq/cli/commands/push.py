@@ -85,7 +85,7 @@ def push(
     Every command that reads a model takes hf://USER/NAME instead of a folder, and hf://USER/NAME@REVISION.
     """
     from logq.folders.recommender_folders import save_titles
-    from logq.hub.hub_folders import check_client, push_folder, repository_name
+    from logq.hub.hub_folders import check_client, hub_place, push_folder, repository_name
     from logq.hub.model_cards import CARD, Card
 
     name = repository_name(repo_id)
@@ -124,7 +124,7 @@ def push(
         )
     if quiet:
         return
-    place = f"hf://{name}{f'@{revision}' if revision else ''}"
+    place = hub_place(name, revision)
     say(f"{type(found).__name__} is at ", (place, "bold"), f" now: {address}")
     say_next([*_asking(found, place), (python_command(f"import logq; print(logq.load({in_python(place)}))"), "")])
 

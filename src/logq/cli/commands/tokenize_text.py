@@ -12,7 +12,7 @@ from logq.cli.input_output import READS, WRITES
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say, say_next
-from logq.cli.text_reading import Encoding, check_text_files
+from logq.cli.text_reading import Encoding, check_text_files, check_text_name
 
 __all__ = ["EXAMPLES", "tokenize_text"]
 
@@ -52,8 +52,7 @@ def tokenize_text(
     one makes one of them. Lines stay lines. Marks inside of words stay: don't, well-known, 3.14.
     """
     check_file(output, "words.txt")
-    if output.suffix.lower() in (".zst", ".bz2", ".xz", ".zip"):
-        raise BadInputError(f"{output}: expected a name of plain text, or one that ends in .gz")
+    check_text_name(output)
     if "-" in source:
         raise BadInputError("TEXT: expected files, got - (standard input)")
     check_text_files(source)
