@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -388,10 +388,11 @@ def pack_strings(strings: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.
         >>> unpack_strings(joined, offsets), offsets.tolist()
         (['tea', 'ö'], [0, 3, 5])
     """
-    encoded = [text.encode("utf-8", "surrogatepass") for text in strings]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
+    joined = "".join(strings)
+    # A character of ASCII is a byte, so that no string needs to be encoded by itself.
+    encoded = strings if joined.isascii() else [text.encode("utf-8", "surrogatepass") for text in strings]
+    offsets = np.fromiter(accumulate(map(len, encoded), initial=0), np.int64, len(encoded) + 1)
+    return np.frombuffer(joined.encode("utf-8", "surrogatepass"), dtype=np.uint8), offsets
 
 
 def unpack_strings(joined: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[str]:

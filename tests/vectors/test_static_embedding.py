@@ -85,7 +85,7 @@ def test_texts_may_be_made_lowercase(tmp_path):
 
 
 def test_words_that_cannot_be_written_are_named(tmp_path):
-    with pytest.raises(ArgumentError, match=r"words: expected words that have a UTF-8 form, got '\\udc80'"):
+    with pytest.raises(ArgumentError, match=r"words: expected words with a UTF-8 form, got '\\udc80'"):
         KeyedVectors(["a", "\udc80"], [[1.0], [2.0]]).to_static_embedding(tmp_path)
     every = "".join(map(chr, range(0xE000, 0xE020)))
     with pytest.raises(ArgumentError, match="words: expected words without one of the characters 0xe000 to 0xe01f"):

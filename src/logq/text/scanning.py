@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._model_file import pack_strings
 from logq.kernels import _native
 from logq.text.id_file import IdFile
 from logq.text.spilled_words import BYTES_OF_A_WORD, SpilledWords
@@ -242,10 +243,8 @@ def pack_words(words: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
         >>> pack_words(["to", "be"])
         (b'tobe', array([0, 2, 4]))
     """
-    encoded = [word.encode("utf-8", "surrogatepass") for word in words]
-    offsets = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
-    return b"".join(encoded), offsets
+    joined, offsets = pack_strings(words)
+    return joined.tobytes(), offsets
 
 
 class _Submit(Protocol):

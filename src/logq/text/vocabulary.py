@@ -16,7 +16,7 @@ from logq.text.corpus import Sentences
 from logq.text.words import (
     LONGEST_WORD,
     check_strings,
-    check_utf8_form,
+    check_utf8_forms,
     check_word_counts,
     index_words,
     is_too_long,
@@ -89,8 +89,7 @@ class Vocabulary:
         counter = _count(sentences)
         if not counter:
             raise too_few("sentences")
-        for word in check_strings("sentences", counter):
-            check_utf8_form("sentences", word)
+        check_utf8_forms("sentences", check_strings("sentences", counter))
         # sorted() keeps the order of equals, and a Counter that of first appearance.
         ranked = sorted(counter.items(), key=lambda item: -item[1])
         kept = [(word, count) for word, count in ranked if count >= min_count][:max_vocab]

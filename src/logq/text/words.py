@@ -15,6 +15,7 @@ __all__ = [
     "check_sentences",
     "check_strings",
     "check_utf8_form",
+    "check_utf8_forms",
     "check_word_counts",
     "has_utf8_form",
     "index_words",
@@ -134,7 +135,11 @@ def has_utf8_form(word: str) -> bool:
         >>> has_utf8_form("caf\u00e9"), has_utf8_form("\udc80")
         (True, False)
     """
-    return word.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in word)
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_too_long(word: str) -> bool:
@@ -162,6 +167,20 @@ def check_utf8_form(name: str, word: str, where: str = "") -> None:
     if not has_utf8_form(word):
         hint = "read the text with errors='replace', or leave such words out"
         raise ArgumentError(name, "words with a UTF-8 form", Verbatim(f"{word[:40]!r}{where}"), hint)
+
+
+def check_utf8_forms(name: str, words: Sequence[str]) -> None:
+    r"""Check that each of many words can be written as UTF-8, most of the time by one look at all of them.
+
+    Raises:
+        ArgumentError: see check_utf8_form.
+
+    Example:
+        >>> check_utf8_forms("words", ["tea", "caf\u00e9"])
+    """
+    if not has_utf8_form("".join(words)):
+        for word in words:
+            check_utf8_form(name, word)
 
 
 def is_writable_word(word: str) -> bool:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -377,8 +378,9 @@ def fingerprint(words: Iterable[str], *arrays: NDArray[Any], numbers: Iterable[i
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(" ".join(map(str, numbers)).encode() + b"\0")
-    for word in words:
-        digest.update(word.encode("utf-8", "surrogatepass") + b"\0")
+    rest = iter(words)
+    while some := list(islice(rest, 1 << 16)):
+        digest.update(("\0".join(some) + "\0").encode("utf-8", "surrogatepass"))
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)

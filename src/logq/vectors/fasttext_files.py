@@ -24,6 +24,7 @@ from logq._arguments import ArgumentError
 from logq._compression import compression_of, open_bytes
 from logq._files import DamagedFileError, atomic_write
 from logq.text.character_ngrams import CharacterNgrams
+from logq.text.words import check_utf8_forms
 from logq.vectors.subwords import Subwords, mean_rows, with_own_rows
 from logq.vectors.vector_arguments import Vectors, read_only
 
@@ -286,14 +287,11 @@ def write_fasttext(
     """
     size, dim = vectors.shape
     kinds = CharacterNgrams(0, 0, 0) if subwords is None else subwords.ngrams
-    encoded: list[bytes] = []
+    check_utf8_forms("words", words)
     for word in words:
-        try:
-            encoded.append(word.encode("utf-8"))
-        except UnicodeEncodeError:
-            raise ArgumentError("words", "words that have a UTF-8 form", word) from None
         if not word or "\0" in word:
             raise ArgumentError("words", "words without a character 0", word)
+    encoded = [word.encode() for word in words]
     numbers = np.ones(size, np.int64) if counts is None else counts
     values = {**_DEFAULTS, **(arguments or {})}
     values.update(dim=dim, bucket=kinds.buckets, minn=kinds.minn, maxn=kinds.maxn)

@@ -11,6 +11,7 @@ import numpy as np
 from logq._arguments import ArgumentError, check_bool
 from logq._files import atomic_write
 from logq._model_file import write_tensors
+from logq.text.words import check_utf8_forms
 from logq.vectors.vector_arguments import Vectors
 
 __all__ = ["write_static_embedding"]
@@ -85,12 +86,10 @@ def write_static_embedding(
             "merges": [],
         },
     }
+    check_utf8_forms("words", words)
+    text = json.dumps(tokenizer, ensure_ascii=False).encode()
     home = Path(folder)
     home.mkdir(parents=True, exist_ok=True)
-    try:
-        text = json.dumps(tokenizer, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise ArgumentError("words", "words that have a UTF-8 form", error.object[error.start : error.end]) from None
     with atomic_write(home / "model.safetensors") as file:
         write_tensors(file, {"embedding.weight": np.asarray(vectors, dtype=np.float32)}, {"format": "pt"})
     for name, content in (

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import atomic_write
 from logq._model_file import FILE as MODEL_FILE
-from logq._model_file import read_kind, read_metadata, read_tensors, write_tensors
+from logq._model_file import pack_strings, read_kind, read_metadata, read_tensors, write_tensors
 from logq.text.character_ngrams import CharacterNgrams
+from logq.text.words import check_utf8_forms
 from logq.vectors.mapped_tensor import ScaledRows, map_tensor
 from logq.vectors.nearest_words import norms
 from logq.vectors.stored_words import StoredWords
@@ -103,14 +104,13 @@ def write_safetensors(
         text = json.dumps({**summary, "info": dict(info or {})}, indent=2, ensure_ascii=False)
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError("info", "what JSON can hold", Verbatim(error)) from None
-    encoded = [_encode(word) for word in words]
-    offsets = np.zeros(len(words) + 1, dtype=np.int64)
-    np.cumsum([len(word) for word in encoded], out=offsets[1:])
+    check_utf8_forms("words", words)
+    joined, offsets = pack_strings(words)
     stored = _stored(vectors, dtype)
     tensors: dict[str, NDArray[Any]] = {
         **stored,
         "lengths": norms(ScaledRows(stored["vectors"], stored["scales"]) if "scales" in stored else stored["vectors"]),
-        "words": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        "words": joined,
         "word_offsets": offsets,
     }
     if counts is not None:
@@ -263,10 +263,3 @@ def _unpack_subwords(name: str, tensors: dict[str, NDArray[Any]]) -> Subwords | 
         return Subwords(CharacterNgrams(*kinds.tolist()), table, buckets)
     except ArgumentError as error:
         raise ValueError(f"{name}: the file is damaged, {error}") from None
-
-
-def _encode(word: str) -> bytes:
-    try:
-        return word.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ArgumentError("words", "words that have a UTF-8 form", word) from None

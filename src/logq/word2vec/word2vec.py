@@ -16,7 +16,7 @@ from logq._model_file import ArrayInPieces
 from logq._progress import say
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.plain_text import punctuation_note
-from logq.text.words import check_utf8_form
+from logq.text.words import check_utf8_forms
 from logq.training.automatic_settings import settle
 from logq.training.callbacks import CallbackRun, Callbacks, Learned
 from logq.training.checkpoint import RunCheckpoint, fingerprint
@@ -296,8 +296,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
 
     def _check_corpus(self, corpus: EncodedCorpus) -> None:
         """Refuse a text in which there is nothing to predict, or whose words could not be saved."""
-        for word in corpus.vocabulary.index_to_key:
-            check_utf8_form("source", word)
+        check_utf8_forms("source", corpus.vocabulary.index_to_key)
         if corpus.num_words == 0:
             raise ArgumentError("source", "words that are known", Verbatim(f"none in {corpus.raw_words} words"))
         if corpus.num_words == corpus.num_sentences:
