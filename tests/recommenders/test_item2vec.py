@@ -6,7 +6,8 @@ import pytest
 from frequencies import SEED
 from logq import Word2Vec
 from logq.logs import Interactions, leave_one_out
-from logq.recommenders import Item2Vec, Recommender
+from logq.recommenders import AirbnbEmbeddings, Item2Vec, Recommender
+from logq.recommenders.log_statistics import LogStatistics
 from recommender_cases import fitted, planted_split
 
 
@@ -115,3 +116,22 @@ def test_items_that_only_the_test_has_rank_last():
 
 def test_words_are_trained_where_the_model_is() -> None:
     assert str(Item2Vec(dim=8, device="meta").word2vec().device) == "meta"
+
+
+@pytest.mark.parametrize("kind", [Item2Vec, AirbnbEmbeddings])
+def test_items_with_few_events_are_learned(kind):
+    """400 items in pairs that go together, two events of each: with a few epochs no vector would leave its start."""
+    log = Interactions.from_sessions([[f"a{pair}", f"b{pair}"] for pair in range(200) for _ in range(2)])
+    model = kind(dim=32, seed=SEED).fit(log, progress=False)
+    assert model.chosen["epochs"] == (250, "an item has 2 events")
+    found = model.recommend(histories=[[f"a{pair}"] for pair in range(200)], k=1).items[:, 0].tolist()
+    assert found == [f"b{pair}" for pair in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("events", "items", "least", "expected"),
+    [(10_000, 100, 20, 20), (10_000, 100, 3, 5), (1_000, 1_000, 5, 500), (10**9, 10**8, 5, 5), (10**8, 10**8, 5, 10)],
+)
+def test_epochs_follow_from_the_events_of_an_item(events, items, least, expected):
+    log = LogStatistics(events, num_users=1, num_items=items, lengths=np.array([events]))
+    assert log.skip_gram_epochs(least).value == expected

@@ -73,6 +73,8 @@ SINCE: dict[str, dict[str, Any]] = {
     "SDM": NEXT_ITEM | {"max_length": 20},
     "TwoTower": NEXT_ITEM | {"max_length": "auto", "sampler": "in_batch"},
     "SASRec": NEXT_ITEM | {"batch_size": "auto", "dim": "auto", "hidden": "auto", "lr": 0.001, "max_length": "auto"},
+    "AirbnbEmbeddings": {"epochs": "auto"},
+    "Item2Vec": {"epochs": "auto"},
 }
 """Defaults that are others today, on purpose: most follow from the log."""
 

@@ -1,7 +1,7 @@
 """AirbnbEmbeddings: skip-gram over click sessions with the booked listing in every window; Grbovic, KDD 2018."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
 from logq.samplers import Mixture, Sampler, WithinGroup
-from logq.training.config import AtLeast, Help, configclass
+from logq.training.automatic_settings import Rules
+from logq.training.config import AUTO, AtLeast, Auto, Help, configclass
 
 __all__ = ["AirbnbConfig", "AirbnbEmbeddings", "AirbnbEncoder", "click_sessions", "markets_of_items"]
 
@@ -140,7 +141,10 @@ class AirbnbConfig(SkipGramConfig):
         5
     """
 
+    rules: ClassVar[Rules] = {"epochs": lambda log, own: log.skip_gram_epochs(least=5)}
+
     dim = 32
+    epochs: Annotated[int, Auto("by the number of events of an item")] = AUTO
     booking: Annotated[
         str | None,
         Help(

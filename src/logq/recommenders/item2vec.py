@@ -18,7 +18,8 @@ from logq.recommenders.recommender import Recommender
 from logq.recommenders.row_means import mean_of_rows
 from logq.recommenders.session_windows import session_corpus
 from logq.samplers.registry import SamplerChoice
-from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
+from logq.training.automatic_settings import Rules
+from logq.training.config import AUTO, Above, AtLeast, Auto, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig, ObjectiveConfig, Seed
 from logq.word2vec.word2vec import Word2Vec
@@ -35,11 +36,12 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
     """The arguments of Item2Vec; those of training are those of logq.Word2Vec, with other defaults.
 
     Example:
-        >>> Item2VecConfig(64, window=10).epochs
-        20
+        >>> Item2VecConfig(64, window=10).epochs, Item2VecConfig(epochs=3).epochs
+        ('auto', 3)
     """
 
     default_sampler: ClassVar = "unigram"
+    rules: ClassVar[Rules] = {"epochs": lambda log, own: log.skip_gram_epochs(least=20)}
 
     dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors.")] = field(default=128, kw_only=False)
     window: Annotated[
@@ -71,7 +73,9 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
     sample: Annotated[
         float, AtLeast(0), Help("Downsample items more frequent than this at random; 0 keeps all.", group="Training")
     ] = 0.0
-    epochs: Annotated[int, AtLeast(1), Help("Passes over the log.", group="Training")] = 20
+    epochs: Annotated[
+        int, AtLeast(1), Help("Passes over the log.", group="Training"), Auto("by the number of events of an item")
+    ] = AUTO
     lr: Annotated[float, Above(0), TriedValues(0.005, 0.1), Help("Learning rate at the start.", group="Training")] = (
         0.025
     )
@@ -94,7 +98,8 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
             ArgumentError, ArgumentTypeError: Word2Vec does not take these arguments together.
         """
         names = "window num_sampled sample unigram_power epochs lr objective sampler threads seed device"
-        return Word2Vec(self.dim, min_count=1, **{name: getattr(self, name) for name in names.split()})
+        known = {name: value for name in names.split() if (value := getattr(self, name)) != AUTO}
+        return Word2Vec(self.dim, min_count=1, **known)
 
 
 class Item2Vec(Item2VecConfig, Recommender):

@@ -6,8 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.logs.interactions import Interactions
+from logq.training.automatic_settings import AutomaticChoice
 
 __all__ = ["LogStatistics"]
+
+MET = 500
+"""How often skip-gram is to meet an item, on average: with fewer its vectors stay near the small random ones."""
+
+MOST_MET_EVENTS = 10**9
+"""Events of all epochs that are made for rare items' sake."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,15 @@ class LogStatistics:
     def events_per_item(self) -> float:
         """How many events an item has on average."""
         return self.num_events / max(1, self.num_items)
+
+    def skip_gram_epochs(self, least: int) -> AutomaticChoice:
+        """Epochs that are enough for models that learn items from their neighbors, however small the log is.
+
+        Args:
+            least: how many there are in a log with many events of each item.
+        """
+        wanted = min(MET / max(self.events_per_item, 0.5), MOST_MET_EVENTS / max(1, self.num_events))
+        return AutomaticChoice(max(least, round(wanted)), f"an item has {self.events_per_item:.3g} events")
 
     @property
     def num_targets(self) -> int:
