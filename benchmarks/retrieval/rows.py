@@ -163,6 +163,6 @@ ROWS: dict[str, tuple[Row, ...]] = {
         *BASELINES,
         Row("SASRec", "SASRec", {**REPEATED, "max_length": 20}, chosen="by the protocol"),
         *sequential(**REPEATED),
-        Row("Airbnb's embeddings", "AirbnbEmbeddings", {"batch_size": 64, "lr": 0.01, "booking": "booked"}),
+        Row("Airbnb's embeddings", "AirbnbEmbeddings", {"booking": "booked"}),
     ),
 }
