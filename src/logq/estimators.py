@@ -1,7 +1,7 @@
 """The estimators by name, without importing them; and `load`, which opens whatever a folder holds."""
 
-import importlib
 import os
+import pkgutil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -40,7 +40,7 @@ class EstimatorEntry(NamedTuple):
 
     def load_class(self) -> Any:
         """Import the class."""
-        return getattr(importlib.import_module(self.module), self.class_name)
+        return pkgutil.resolve_name(f"{self.module}:{self.class_name}")
 
 
 ESTIMATORS = (
@@ -212,13 +212,12 @@ def load(folder: str | os.PathLike[str], *, check: bool = True, **options: Any) 
             )
         return found.load(home, check=check, **options)
     files = {
-        "vectors.safetensors": ("logq.vectors", "KeyedVectors", "load"),
-        "index.safetensors": ("logq.retrieval.index_kinds", "load_index", ""),
+        "vectors.safetensors": "logq.vectors:KeyedVectors.load",
+        "index.safetensors": "logq.retrieval.index_kinds:load_index",
     }
-    for file, (module, name, method) in files.items():
+    for file, location in files.items():
         if (home / file).exists():
-            found = getattr(importlib.import_module(module), name)
-            return (getattr(found, method) if method else found)(home, check=check, **options)
+            return pkgutil.resolve_name(location)(home, check=check, **options)
     if not home.exists():
         raise FileNotFoundError(f"{home}: there is no such folder")
     hint = "; a checkpoint is there, from which `fit(..., resume=True)` continues"

@@ -435,7 +435,7 @@ def test_a_missing_library_is_named_with_its_command(store, package, extra, monk
     monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
     with pytest.raises(ModuleNotFoundError, match=rf"needs {package}: pip install 'logq\[{extra}\]'"):
         store("somewhere.db", 3)
-    assert {entry.extra for entry in DATABASES.values() if entry.store.endswith(store.__name__)} == {extra}
+    assert {entry.extra for entry in DATABASES.values() if entry.location.endswith(store.__name__)} == {extra}
 
 
 def test_a_table_cannot_have_the_name_of_rows_on_their_way(server):

@@ -121,7 +121,7 @@ def test_every_engine_can_be_loaded():
     for name, path in ENGINES.items():
         if name == "triton":
             pytest.importorskip("triton", reason="Triton is there for Linux alone")
-        module, _, of_class = path.rpartition(".")
+        module, _, of_class = path.partition(":")
         assert issubclass(load_engine(name), Engine)
         assert load_engine(name).name == name
         assert load_engine(name) is getattr(importlib.import_module(module), of_class)

@@ -1,8 +1,8 @@
 """The table of formats that models are exported to, known by name without loading what writes them."""
 
-import importlib
 import json
 import os
+import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ class ExportFormat(NamedTuple):
     Args:
         name: what is typed.
         families: of models that have it.
-        place: "module:function" of what writes it: of the model, a folder and titles of items or None.
+        location: "module:function" of what writes it: of the model, a folder and titles of items or None.
         summary: a sentence for --help.
         needs: the name of an attribute that is true of the recommenders and language models that have it; "" for all.
         check: "module:function" of what raises where the libraries that write it are missing; "" where there are none.
@@ -36,7 +36,7 @@ class ExportFormat(NamedTuple):
 
     name: str
     families: tuple[Family, ...]
-    place: str
+    location: str
     summary: str
     needs: str = ""
     check: str = ""
@@ -48,7 +48,7 @@ class ExportFormat(NamedTuple):
             ModuleNotFoundError: it is not; the message says how to install it.
         """
         if self.check:
-            _named(self.check)()
+            pkgutil.resolve_name(self.check)()
 
     def fits(self, model: Any) -> bool:
         """Whether a model has this format."""
@@ -193,7 +193,7 @@ def export_model(
         raise ArgumentError("folder", "an empty folder, or one with an earlier export", os.fspath(folder))
     home.mkdir(parents=True, exist_ok=True)
     before, replaced = _stamps(home), _exported(home)
-    _named(chosen.place)(model, home, titles)
+    pkgutil.resolve_name(chosen.location)(model, home, titles)
     written = [name for name, stamp in _stamps(home).items() if before.get(name) != stamp]
     about = {"format": chosen.name, "model": type(model).__name__, "logq": version(), "files": sorted(written)}
     with atomic_write(home / EXPORTED) as file:
@@ -201,11 +201,6 @@ def export_model(
     for name in before.keys() & replaced - {*written, EXPORTED}:
         (home / name).unlink(missing_ok=True)
     return chosen.name
-
-
-def _named(place: str) -> Any:
-    module, _, function = place.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def _stamps(home: Path) -> dict[str, tuple[int, int]]:

@@ -1,6 +1,6 @@
 """The backends by name, and which of them runs an op. Loads neither torch nor a backend until an op is asked for."""
 
-import importlib
+import pkgutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,8 +127,7 @@ def backend(name: str) -> AnyBackend:
         if isinstance(entry, BuiltIn):
             if entry.lacks():
                 raise ImportError(f"backend {name}: needs {', '.join(entry.lacks())}, which is not installed")
-            module, _, kind = entry.location.partition(":")
-            _loaded[name] = getattr(importlib.import_module(module), kind)()
+            _loaded[name] = pkgutil.resolve_name(entry.location)()
         else:
             _loaded[name] = entry
     return _loaded[name]
@@ -247,7 +246,7 @@ def register(name: str, backend: AnyBackend | ModuleType) -> None:
     """
     if name in BACKENDS:
         raise ArgumentError("name", f"one that is not taken ({', '.join(BACKENDS)})", name)
-    added: AnyBackend = importlib.import_module("logq.kernels.reference_backend").as_backend(backend)
+    added: AnyBackend = pkgutil.resolve_name("logq.kernels.reference_backend:as_backend")(backend)
     added.name = name
     others = dict(BACKENDS)
     BACKENDS.clear()

@@ -1,7 +1,7 @@
 """Indexes by kind: making, loading, and comparing them with exact search."""
 
-import importlib
 import os
+import pkgutil
 from typing import Any, NamedTuple
 
 import torch
@@ -48,8 +48,7 @@ def index_class(kind: str) -> Any:
         >>> index_class("exact").__name__
         'ExactIndex'
     """
-    module, _, name = INDEXES[kind].location.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    return pkgutil.resolve_name(INDEXES[kind].location)
 
 
 def load_index(folder: str | os.PathLike[str], *, check: bool = True) -> ItemIndex:

@@ -12,7 +12,7 @@ class IndexEntry(NamedTuple):
     """A kind of index.
 
     Attributes:
-        location: its module and class.
+        location: "module:class".
         library: that it needs, whose name is that of the extra too; "" for none.
         options: of the constructor, which the name stands for.
 
@@ -34,16 +34,16 @@ class IndexEntry(NamedTuple):
         check_installed("this index", self.library, *filter(None, [self.library]))
 
 
-_FAISS: Final = "logq.retrieval.faiss_index.FaissIndex"
+_FAISS: Final = "logq.retrieval.faiss_index:FaissIndex"
 
 INDEXES: Final = {
-    "exact": IndexEntry("logq.retrieval.exact_index.ExactIndex"),
+    "exact": IndexEntry("logq.retrieval.exact_index:ExactIndex"),
     "faiss-flat": IndexEntry(_FAISS, "faiss", {"kind": "flat"}),
     "faiss-ivf": IndexEntry(_FAISS, "faiss", {"kind": "ivf"}),
     "faiss-hnsw": IndexEntry(_FAISS, "faiss", {"kind": "hnsw"}),
     "faiss-pq": IndexEntry(_FAISS, "faiss", {"kind": "pq"}),
-    "usearch": IndexEntry("logq.retrieval.usearch_index.UsearchIndex", "usearch"),
-    "hnswlib": IndexEntry("logq.retrieval.hnswlib_index.HnswlibIndex", "hnswlib"),
+    "usearch": IndexEntry("logq.retrieval.usearch_index:UsearchIndex", "usearch"),
+    "hnswlib": IndexEntry("logq.retrieval.hnswlib_index:HnswlibIndex", "hnswlib"),
 }
 """Name -> index."""
 

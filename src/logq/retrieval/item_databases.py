@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -20,7 +20,7 @@ class DatabaseEntry(NamedTuple):
     """A database of items.
 
     Attributes:
-        store: the module and class of its `ItemStore`, whose first argument is the place.
+        location: "module:class" of its `ItemStore`, whose first argument is the place.
         extra: of logq, which has its client.
         address: how it is written, for help texts.
         local: what a place without "://" is.
@@ -32,7 +32,7 @@ class DatabaseEntry(NamedTuple):
         'duckdb:FILE'
     """
 
-    store: str
+    location: str
     extra: str
     address: str
     local: Literal["file", "folder", "server"]
@@ -49,7 +49,7 @@ class DatabaseEntry(NamedTuple):
 
 
 _POSTGRES = DatabaseEntry(
-    "logq.retrieval.pgvector_items.PgVectorItems",
+    "logq.retrieval.pgvector_items:PgVectorItems",
     "postgres",
     "postgresql://USER@HOST/DATABASE",
     "server",
@@ -59,18 +59,18 @@ _POSTGRES = DatabaseEntry(
 
 DATABASES: Final = {
     "duckdb": DatabaseEntry(
-        "logq.retrieval.duckdb_items.DuckDBItems", "duckdb", "duckdb:FILE", "file", ("duckdb", "_duckdb")
+        "logq.retrieval.duckdb_items:DuckDBItems", "duckdb", "duckdb:FILE", "file", ("duckdb", "_duckdb")
     ),
     "lancedb": DatabaseEntry(
-        "logq.retrieval.lancedb_items.LanceDBItems", "lancedb", "lancedb:FOLDER", "folder", ("lancedb",)
+        "logq.retrieval.lancedb_items:LanceDBItems", "lancedb", "lancedb:FOLDER", "folder", ("lancedb",)
     ),
     "milvus": DatabaseEntry(
-        "logq.retrieval.milvus_items.MilvusItems", "milvus", "milvus:FILE or milvus:URL", "file", ("pymilvus", "grpc")
+        "logq.retrieval.milvus_items:MilvusItems", "milvus", "milvus:FILE or milvus:URL", "file", ("pymilvus", "grpc")
     ),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES._replace(address=""),
     "qdrant": DatabaseEntry(
-        "logq.retrieval.qdrant_items.QdrantItems",
+        "logq.retrieval.qdrant_items:QdrantItems",
         "qdrant",
         "qdrant:URL",
         "server",
@@ -133,5 +133,4 @@ def open_items(
         [[2]]
     """
     entry, place = find_database(address)
-    module, _, name = entry.store.rpartition(".")
-    return getattr(importlib.import_module(module), name)(place, dim, columns, table=table, metric=metric, **options)
+    return pkgutil.resolve_name(entry.location)(place, dim, columns, table=table, metric=metric, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLERS", "SamplerChoice", "SamplerSettings", "check_in_batch_share", "check_sampler", "make_sampler"]
 
 SAMPLERS: Final = {
-    "unigram": "logq.samplers.unigram.Unigram",
-    "uniform": "logq.samplers.uniform.Uniform",
-    "log_uniform": "logq.samplers.log_uniform.LogUniform",
-    "learned_unigram": "logq.samplers.learned_unigram.LearnedUnigram",
-    "in_batch": "logq.samplers.in_batch.InBatch",
-    "cross_batch": "logq.samplers.cross_batch.CrossBatch",
-    "every_class": "logq.samplers.every_class.EveryClass",
+    "unigram": "logq.samplers.unigram:Unigram",
+    "uniform": "logq.samplers.uniform:Uniform",
+    "log_uniform": "logq.samplers.log_uniform:LogUniform",
+    "learned_unigram": "logq.samplers.learned_unigram:LearnedUnigram",
+    "in_batch": "logq.samplers.in_batch:InBatch",
+    "cross_batch": "logq.samplers.cross_batch:CrossBatch",
+    "every_class": "logq.samplers.every_class:EveryClass",
 }
-"""Name -> class, which `from_settings` makes an instance of."""
+"""Name -> "module:class"; its `from_settings` makes an instance."""
 
 SamplerChoice: TypeAlias = str | Callable[[Any], Any]
 """A name, or a function of the counts of the classes, most frequent first, that makes a sampler."""
@@ -113,8 +113,7 @@ def make_sampler(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
     if settings.in_batch_share:
         return _mixed(choice, settings)
     if isinstance(choice, str):
-        module, _, name = SAMPLERS[choice].rpartition(".")
-        return getattr(importlib.import_module(module), name).from_settings(settings)
+        return pkgutil.resolve_name(SAMPLERS[choice]).from_settings(settings)
     from logq.samplers.sampler import Sampler
 
     sampler = choice(settings.counts)

@@ -1,7 +1,7 @@
 """Engine: what trains word2vec, the interface of all engines; and the table that says where they are."""
 
-import importlib
 import math
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -32,13 +32,13 @@ __all__ = [
 Floats: TypeAlias = NDArray[np.float32]
 
 ENGINES = {
-    "fused": "logq.word2vec.fused_engine.FusedEngine",
-    "triton": "logq.word2vec.triton_engine.TritonEngine",
-    "plain": "logq.word2vec.plain_engine.PlainEngine",
+    "fused": "logq.word2vec.fused_engine:FusedEngine",
+    "triton": "logq.word2vec.triton_engine:TritonEngine",
+    "plain": "logq.word2vec.plain_engine:PlainEngine",
 }
-"""The engines by name. Only `fused` does without torch."""
+"""Name -> "module:class". Only `fused` does without torch."""
 
-PARTITIONED = "logq.word2vec.partitioned_engine.PartitionedEngine"
+PARTITIONED = "logq.word2vec.partitioned_engine:PartitionedEngine"
 """What `fused` is where the tables are cut in partitions."""
 
 AROUND = 100
@@ -269,8 +269,7 @@ def load_engine(name: str, partitions: int = 1) -> type[Engine]:
         >>> load_engine("fused").name
         'fused'
     """
-    module, _, of_class = (ENGINES[name] if partitions == 1 else PARTITIONED).rpartition(".")
-    return getattr(importlib.import_module(module), of_class)
+    return pkgutil.resolve_name(ENGINES[name] if partitions == 1 else PARTITIONED)
 
 
 def first_vectors(num_words: int, dim: int, seed: int) -> Floats:
