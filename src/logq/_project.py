@@ -28,12 +28,23 @@ class Needed(NamedTuple):
         versions: which are wanted, such as ">=2.6".
 
     Example:
-        >>> Needed("torch", ">=2.6").name
-        'torch'
+        >>> torch = Needed("torch", ">=2.6")
+        >>> torch.is_met_by("2.5.1"), torch.is_met_by("2.6.0"), torch.is_met_by("2.10.1+cpu")
+        (False, True, True)
     """
 
     name: str
     versions: str
+
+    def is_met_by(self, version: str) -> bool:
+        """Whether that version of the package is one of those wanted; one that nobody can compare counts as such."""
+        from packaging.specifiers import SpecifierSet
+        from packaging.version import InvalidVersion, Version
+
+        try:
+            return SpecifierSet(self.versions).contains(Version(version), prereleases=True)
+        except InvalidVersion:
+            return True
 
 
 @cache

@@ -4,7 +4,6 @@ import importlib.metadata
 from typing import NamedTuple
 
 from logq._project import Needed, extras, install_line
-from logq.doctor.troubles import is_older
 
 __all__ = ["FOR_DEVELOPERS", "USES", "Extra", "look_at_extras"]
 
@@ -66,6 +65,6 @@ def look_at_extras() -> list[Extra]:
 
 def _is_here(needed: Needed) -> bool:
     try:
-        return not is_older(importlib.metadata.version(needed.name), needed.versions)
+        return needed.is_met_by(importlib.metadata.version(needed.name))
     except importlib.metadata.PackageNotFoundError:
         return False

@@ -3,7 +3,6 @@
 import importlib
 import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from logq._progress import format_bytes
 from logq._project import page, requirements
 
-__all__ = ["CHECKS", "Trouble", "find_troubles", "is_older"]
+__all__ = ["CHECKS", "Trouble", "find_troubles"]
 
 _SHARED = Path("/dev/shm")
 _LEAST_SHARED = 64 << 20
@@ -57,7 +56,7 @@ def too_old() -> Iterator[Trouble]:
         except importlib.metadata.PackageNotFoundError:
             yield Trouble("error", f"{needed.name} is not installed", f"pip install '{needed.name}{needed.versions}'")
             continue
-        if is_older(here, needed.versions):
+        if not needed.is_met_by(here):
             what = f"{needed.name} {here} is older than what logq calls ({needed.versions})"
             yield Trouble("error", what, f"pip install '{needed.name}{needed.versions}'")
 
@@ -206,22 +205,6 @@ CHECKS: tuple[Callable[[], Iterator[Trouble]], ...] = (
     two_openmps,
 )
 """What is looked for. A new check is a function, and its name here."""
-
-
-def is_older(here: str, wanted: str) -> bool:
-    """Whether a version is older than the least that is wanted.
-
-    Example:
-        >>> is_older("2.5.1", ">=2.6"), is_older("2.6", ">=2.6.0"), is_older("10.0", ">=9.9,<11")
-        (True, False, False)
-    """
-    least = re.search(r">=\s*([\d.]+)", wanted)
-    return least is not None and _numbers(here) < _numbers(least[1])
-
-
-def _numbers(text: str) -> list[int]:
-    found = [int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3]]
-    return found + [0] * (3 - len(found))
 
 
 def _imported(name: str) -> Any:
