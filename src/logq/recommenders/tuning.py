@@ -1,7 +1,6 @@
 """`tune`: a search over the settings of a recommender, by validation alone, with Optuna."""
 
 import contextlib
-import importlib
 import json
 import math
 import os
@@ -15,7 +14,7 @@ from typing import Any
 from logq._arguments import ArgumentError, ArgumentTypeError, BadArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq._progress import Progress
-from logq._project import check_installed
+from logq._project import load_optional
 from logq.estimators import class_of
 from logq.logs.splits import Split
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
@@ -28,7 +27,7 @@ from logq.training.config_fields import Option, TriedValues
 from logq.training.phases import TimeBudget
 from logq.training.running_mean import TrainingWarning
 
-__all__ = ["Trial", "Tuning", "check_optuna", "tune"]
+__all__ = ["Trial", "Tuning", "tune"]
 
 BEST, TRIALS = "best.toml", "trials.jsonl"
 """Files of a search: the best settings, as `logq train --recipe` reads them, and all trials."""
@@ -204,8 +203,7 @@ def tune(
         >>> tune(ItemKNN, split, trials=2, seed=1, progress=False).settings  # doctest: +SKIP
         {'neighbors': 68, 'shrinkage': 144.06}
     """
-    check_optuna()
-    optuna: Any = importlib.import_module("optuna")  # optional extra `tune`
+    optuna = load_optional("tune", "tune", "optuna")
     budget = TimeBudget(minutes)
     if not isinstance(split, Split):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentTypeError("split", "a Split", split)
@@ -337,18 +335,6 @@ def _trial_of(one: Any) -> Trial:
         0.0 if one.duration is None else one.duration.total_seconds(),
         str(one.user_attrs.get("error", "")),
     )
-
-
-def check_optuna() -> None:
-    """Check that the library of the search is there.
-
-    Raises:
-        ModuleNotFoundError: it is not; the message says how to install it.
-
-    Example:
-        >>> check_optuna()
-    """
-    check_installed("tune", "tune", "optuna")
 
 
 @contextlib.contextmanager

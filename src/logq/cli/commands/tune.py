@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logq._arguments import ArgumentError, BadArgumentError
+from logq._project import check_installed
 from logq.cli.command_options import Quiet, make_command, typed_again
 from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.log_reading import LogArgument, LogReadingOptions, check_log, read_log
@@ -110,9 +111,9 @@ def make(name: str) -> HelpfulCommand:
     ) -> None:
         check_log(log)
         from logq.recommenders.search_space import search_space
-        from logq.recommenders.tuning import BEST, check_optuna, tune
+        from logq.recommenders.tuning import BEST, tune
 
-        check_optuna()
+        check_installed("tune", "tune", "optuna")
         if held_out.validation is HeldOutPart.none:
             raise BadInputError("--validation: expected a part to choose settings by, got none")
         wanted = dict(_read_search(text, options) for text in search or ())
