@@ -175,8 +175,8 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        elif self._cell and (self._cell.is_shown or self._is_due_in_notebook):
-            self._cell.show(self._parts(), self.share if math.isfinite(self.total) else None)
+        elif self._cell:
+            self._show_in(self._cell)
         elif self._stream and self._finished and self._clock() - self._started >= _QUICK:
             self._print()
 
@@ -199,12 +199,12 @@ class Progress:
         if self._stream and now - self._printed >= _LINE_EVERY:
             self._printed = now
             self._print()
-        elif self._cell and self._is_due_in_notebook:
-            self._cell.show(self._parts(), self.share if math.isfinite(self.total) else None)
+        elif self._cell:
+            self._show_in(self._cell)
 
-    @property
-    def _is_due_in_notebook(self) -> bool:
-        return bool(self.enabled) or self._clock() - self._started >= _BRIEF
+    def _show_in(self, cell: "_NotebookLine") -> None:
+        if cell.is_shown or self.enabled or self.elapsed >= _BRIEF:
+            cell.show(self._parts(), self.share if math.isfinite(self.total) else None)
 
     @property
     def elapsed(self) -> float:
