@@ -183,15 +183,7 @@ def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
             with archive.open(member) as content:
                 while piece := content.read(_READ):
                     yield piece
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        RuntimeError,
-        IndexError,
-        UnicodeDecodeError,
-    ) as error:
+    except _ZIP_ERRORS as error:
         raise ValueError(f"{name}: the zip file is truncated or damaged ({error or 'it ends too early'})") from None
     except OSError as error:
         if error.errno != errno.EINVAL:
