@@ -5,6 +5,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -139,7 +140,9 @@ class Recommender(RecommendingRanker):
         with options.callbacks.ending(), self._fitting():
             self._indexes, self.origin = {}, {}
             if grown is None:
-                self._choose(train, options.progress, has_validation=held_out is not None)
+                statistics = partial(LogStatistics.of, train, has_validation=held_out is not None)
+                if settle(self, statistics, "log", options.progress):
+                    self.__post_init__()  # checks the choices as if they had been given
                 if held_out is not None:
                     train, held_out = self._shared_out(train, held_out, warm=False)
                 self.known = KnownLog.of(train)
@@ -151,14 +154,6 @@ class Recommender(RecommendingRanker):
             if not self.origin:  # as of a model without checkpoints, which have the fingerprint too
                 self._learned_from(train.fingerprint())
         return self
-
-    def _choose(self, log: Interactions, progress: bool | None, *, has_validation: bool) -> None:
-        """Replace what is "auto", and say by what."""
-        if not self.auto:
-            return
-        statistics = LogStatistics.of(log, has_validation=has_validation)
-        settle(self, statistics, "log", progress)
-        self.__post_init__()  # checks the choices as if they had been given
 
     def _shared_out(self, train: Interactions, held_out: HeldOut, *, warm: bool) -> tuple[Interactions, HeldOut]:
         """What is learned from and what is measured on, of these parts; `warm` where the model knows some already."""

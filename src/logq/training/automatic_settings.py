@@ -54,19 +54,23 @@ def choose(rules: Rules, statistics: Any, settings: Any, asked: frozenset[str]) 
     return found
 
 
-def settle(estimator: Any, statistics: Any, data: str, progress: bool | None) -> None:
+def settle(estimator: Any, statistics: Callable[[], Any], data: str, progress: bool | None) -> bool:
     """Replace what is "auto" in an estimator by its `rules`, keep the choices as `chosen`, and say them.
 
     Args:
         estimator: has `auto`, `rules` and its settings as attributes.
-        statistics: what the rules know of the data.
+        statistics: gives what the rules know of the data, if there is anything to choose.
         data: what the settings are chosen for, such as "log".
         progress: of `fit`.
+
+    Returns:
+        Whether there was anything to choose.
     """
     if not estimator.auto:
-        return
-    estimator.chosen = choose(estimator.rules, statistics, estimator, estimator.auto)
+        return False
+    estimator.chosen = choose(estimator.rules, statistics(), estimator, estimator.auto)
     values = ", ".join(
         f"{name}={choice.value}" for name, choice in estimator.chosen.items() if choice.value is not None
     )
     say(f"{type(estimator).__name__}: settings chosen for this {data}: {values}", progress)
+    return True

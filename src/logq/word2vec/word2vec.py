@@ -214,7 +214,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
             with company.text(source, known=known, rules=rules, **reading) as corpus:
                 self.encoding_seconds = time.perf_counter() - began
                 if not self.is_fitted:
-                    settle(self, corpus.vocabulary, "text", progress)
+                    settle(self, lambda: corpus.vocabulary, "text", progress)
                     if odd := punctuation_note(corpus.vocabulary):
                         say(f"Note: {odd}", progress)
                 data = _fingerprint(corpus)
