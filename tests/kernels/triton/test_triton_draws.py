@@ -126,12 +126,19 @@ def test_several_programs_fill_the_table_of_a_row(
     assert seen == [("fill_kernel", (num_rows, 4)), ("number_kernel", (num_rows,))]
 
 
+def counted(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the kernels draw and count, which nobody else does for them."""
+    found = counted_distinct_draws(*given)
+    assert found is not None
+    return found
+
+
 def test_many_rows_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logq.kernels.triton.triton_distinct.SCRATCH", 1000)
     monkeypatch.setattr("logq.kernels.triton.triton_distinct.PROGRAMS", 1)
     targets, log_q = torch.randint(90, (5, 2)), LogUniformCounts(-1.5, torch.float64)
     given = LogUniformDistribution(90), torch.tensor(2), 5, 6, targets, log_q
-    for mine, other in zip(counted_distinct_draws(*given), reference_draws.counted_distinct_draws(*given), strict=True):
+    for mine, other in zip(counted(*given), reference_draws.counted_distinct_draws(*given), strict=True):
         torch.testing.assert_close(mine, other)
 
 
@@ -151,7 +158,7 @@ def test_expected_counts_come_with_distinct_draws(
     targets = targets.masked_fill(torch.rand(of_targets) < 0.3, IGNORED)
     given = LogUniformDistribution(400), torch.tensor(5), num_rows, num_sampled, targets, log_q
     eps = 8 * torch.finfo(dtype).eps
-    for mine, other in zip(counted_distinct_draws(*given), reference_draws.counted_distinct_draws(*given), strict=True):
+    for mine, other in zip(counted(*given), reference_draws.counted_distinct_draws(*given), strict=True):
         torch.testing.assert_close(mine, other, rtol=eps, atol=eps)
 
 
@@ -159,7 +166,7 @@ def test_a_target_that_was_drawn_counts_as_in_the_sample() -> None:
     """Here too, where it is drawn again, and where it was seen after the sample was full."""
     num_sampled, log_q = 20, LogUniformCounts(-2.0, torch.float64)
     given = LogUniformDistribution(40), torch.tensor(5), 1, num_sampled
-    found = counted_distinct_draws(*given, torch.arange(40), log_q)
+    found = counted(*given, torch.arange(40), log_q)
     assert torch.equal(found[3][found[0][0]], found[1][0])
 
 

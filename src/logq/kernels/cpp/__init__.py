@@ -1,5 +1,9 @@
 """The C++ backend: passes and ops compiled into logq.kernels._native."""
 
+from typing import Any
+
+from torch import Tensor
+
 from logq.kernels import reference_draws
 from logq.kernels.cpp import compiled_draws, loss_passes, row_sums
 from logq.kernels.fallback import Case
@@ -32,9 +36,13 @@ class CppBackend(FusedBackend):
     next_seed = staticmethod(reference_draws.next_seed)  # one number, which takes no time
     draws = staticmethod(compiled_draws.draws)
     distinct_draws = staticmethod(compiled_draws.distinct_draws)
-    counted_distinct_draws = staticmethod(compiled_draws.counted_distinct_draws)  # pyright: ignore[reportAssignmentType]
     places_of = staticmethod(compiled_draws.places_of)
     log_inclusion = staticmethod(compiled_draws.log_inclusion)
+
+    def counted_distinct_draws(self, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draws and counts in one compiled pass, where there is one; otherwise as any backend does."""
+        made = compiled_draws.counted_distinct_draws(*arguments, **options)
+        return super().counted_distinct_draws(*arguments, **options) if made is None else made
 
     def refusal(self, op: str, case: Case) -> str:
         """Why an op runs on the reference in a case; "" where it does not."""

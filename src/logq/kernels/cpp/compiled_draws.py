@@ -83,22 +83,14 @@ def counted_distinct_draws(
     targets: Tensor,
     log_q: Any,
     are_classes: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same with all expected counts: each row is counted while its hash table is at hand, targets too."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """The same with all expected counts: each row is counted while its hash table is at hand, targets too.
+
+    None where the core does not know how to count.
+    """
     counts = None if is_fake(seed) or torch.compiler.is_compiling() else _compiled_counts(log_q, distribution)
     if counts is None or refuses_distribution(distribution, in_transform()):
-        return reference_draws.counted_distinct_draws(
-            distribution,
-            seed,
-            num_rows,
-            num_sampled,
-            targets,
-            log_q,
-            are_classes,
-            distinct_draws=distinct_draws,
-            places_of=places_of,
-            log_inclusion=log_inclusion,
-        )
+        return None
     targets = targets.clone(memory_format=torch.contiguous_format)
     of_targets = torch.empty(targets.shape, dtype=log_q.dtype, device="cpu")
     ids = torch.empty(num_rows, num_sampled, dtype=torch.int64, device="cpu")

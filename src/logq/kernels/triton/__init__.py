@@ -1,6 +1,9 @@
 """The Triton backend: passes and draws as kernels for GPUs."""
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from logq.kernels.fallback import Case
 from logq.kernels.fused import TRANSFORMED, FusedBackend, refuses_distribution
@@ -35,8 +38,12 @@ class TritonBackend(FusedBackend):
     distinct_draws = staticmethod(triton_distinct.distinct_draws)
     places_of = staticmethod(triton_distinct.places_of)
     log_inclusion = staticmethod(triton_distinct.log_inclusion)
-    counted_distinct_draws = staticmethod(triton_distinct.counted_distinct_draws)  # pyright: ignore[reportAssignmentType]
     counted_draws = staticmethod(triton_draws.counted_draws)  # pyright: ignore[reportAssignmentType]
+
+    def counted_distinct_draws(self, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draws and counts by the same launches, where a kernel knows these; otherwise as any backend does."""
+        made = triton_distinct.counted_distinct_draws(*arguments, **options)
+        return super().counted_distinct_draws(*arguments, **options) if made is None else made
 
     def refusal(self, op: str, case: Case) -> str:
         """Why an op runs on the reference in a case; "" where it does not."""

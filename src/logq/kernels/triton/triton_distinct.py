@@ -85,22 +85,10 @@ def counted_distinct_draws(
     log_q: Callable[[Tensor], Tensor],
     are_classes: bool = False,
     enough: Callable[[], int] | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same with all expected counts, by no more launches; see logq.kernels.reference_draws."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """The same with all expected counts, by no more launches; None where no kernel knows how to count."""
     if not isinstance(log_q, KNOWN) or refuses("distinct_draws", distribution, seed):
-        return reference_draws.counted_distinct_draws(
-            distribution,
-            seed,
-            num_rows,
-            num_sampled,
-            targets,
-            log_q,
-            are_classes,
-            enough,
-            distinct_draws=distinct_draws,
-            places_of=places_of,
-            log_inclusion=log_inclusion,
-        )
+        return None
     targets = targets.contiguous()
     ids = torch.empty(num_rows, num_sampled, dtype=torch.int64, device=seed.device)
     own, of_ids = torch.empty_like(targets), torch.empty_like(ids, dtype=log_q.dtype)
