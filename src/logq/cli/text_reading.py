@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from logq._arguments import ArgumentError
+from logq._machine import available_cores
 from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError
 from logq.folders.folder_contents import Doing, check_folder
@@ -228,10 +229,10 @@ def reading_test_sets() -> Generator[None, None, None]:
 
 
 def reading_threads(asked: int | None) -> int:
-    """Return the number that was asked for, or one for each core up to four.
+    """Return the number that was asked for, or one for each core that this process may use, up to four.
 
     Example:
         >>> reading_threads(7), 1 <= reading_threads(None) <= 4
         (7, True)
     """
-    return max(1, min(os.cpu_count() or 1, _MOST_THREADS)) if asked is None else asked
+    return min(available_cores(), _MOST_THREADS) if asked is None else asked

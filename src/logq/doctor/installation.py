@@ -68,7 +68,7 @@ def _torch() -> str:
 
 
 def _processor() -> str:
-    from logq.word2vec.available import available_cores
+    from logq._machine import available_cores
 
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
@@ -78,8 +78,8 @@ def _processor() -> str:
 
 
 def _memory() -> str:
+    from logq._machine import available_memory
     from logq._progress import format_bytes
-    from logq.word2vec.available import available_memory
 
     free = available_memory()
     return f"{format_bytes(int(free))} free" if free < float("inf") else "not known"

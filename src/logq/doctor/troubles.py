@@ -136,7 +136,7 @@ def little_shared_memory() -> Iterator[Trouble]:
 
 def threads() -> Iterator[Trouble]:
     """More threads than cores."""
-    from logq.word2vec.available import available_cores
+    from logq._machine import available_cores
 
     asked, cores = os.environ.get("OMP_NUM_THREADS", ""), available_cores()
     if asked.isdigit() and int(asked) > cores:

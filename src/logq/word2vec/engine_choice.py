@@ -5,8 +5,8 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from typing import Any
 
+from logq._machine import available_cores
 from logq.training.config import AUTO
-from logq.word2vec.available import available_cores
 from logq.word2vec.subword_config import SubwordConfig
 
 __all__ = ["FUSED", "HIERARCHICAL_SOFTMAX", "EngineChoice"]

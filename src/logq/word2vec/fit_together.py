@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim
+from logq._machine import available_cores
 from logq._model_file import digest_of
 from logq.process_start import all_or_none, check_same, join
 from logq.text import EncodedCorpus, Vocabulary
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.devices import Device
 from logq.training.joint_checkpoint import JointCheckpoint
-from logq.word2vec.available import available_cores
 from logq.word2vec.corpus_run import CorpusRun
 from logq.word2vec.engines import AROUND, Engine
 from logq.word2vec.fit_alone import FitAlone

@@ -10,8 +10,8 @@ import numpy as np
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool
+from logq._machine import available_cores
 from logq.text import EncodedCorpus, Vocabulary, count_words, encode
-from logq.word2vec.available import available_cores
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["Keep", "WordRules", "grown_vocabulary", "training_text"]

@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
+from logq._machine import available_memory
 from logq._model_file import ArrayInPieces
 from logq._progress import say
 from logq.text import EncodedCorpus, Vocabulary
@@ -24,7 +25,6 @@ from logq.training.estimator import FitOptions
 from logq.training.seeds import Seeds, fresh_seed
 from logq.vectors import KeyedVectors
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
-from logq.word2vec.available import available_memory
 from logq.word2vec.engines import Engine, first_rows, first_vectors, load_engine
 from logq.word2vec.fit_alone import FitAlone, company_of
 from logq.word2vec.learned_words import LearnedWords

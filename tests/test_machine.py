@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from logq.word2vec import available as memory
-from logq.word2vec.available import available_memory
+import logq._machine as memory
+from logq._machine import available_memory
 
 
 @pytest.fixture
