@@ -17,10 +17,8 @@ from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.mapped_arrays import MappedEvents
 from logq.logs.ordering import count_codes
-from logq.logs.storage import features_from_state, features_state
 from logq.recommenders.histories import Histories, gather_rows
 from logq.tables.short_texts import result_text
-from logq.training.estimator import prefixed, with_prefix
 
 __all__ = ["KnownLog", "lenient_codes", "untied"]
 
@@ -307,68 +305,6 @@ class KnownLog:
                 values[known] = table[users[known]]
                 found[name] = values
         return found
-
-    # ------------------------------------------------------------------------------------------------------- files
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """What a file holds of it: a description, as JSON can hold it, and arrays."""
-        small = self.num_items <= np.iinfo(np.int32).max
-        tensors: dict[str, NDArray[Any]] = {
-            "seen.items": self.items.astype(np.int32 if small else np.int64, copy=False),
-            "seen.offsets": self.offsets,
-            **prefixed("users", self.user_ids.state()),
-            **prefixed("items", self.item_ids.state()),
-        }
-        if self.times is not None:
-            tensors["seen.times"] = self.times
-        if self.counts is not None:
-            tensors["seen.counts"] = self.counts
-        described: dict[str, Any] = {"users": self.num_users, "items": self.num_items, "features": {}}
-        if self.added:
-            described["added"] = self.added
-        for name, features in (("user_features", self.user_features), ("item_features", self.item_features)):
-            if features is not None:
-                arrays, description = features_state(features)
-                tensors |= prefixed(name, arrays)
-                described["features"][name] = description
-        return described, tensors
-
-    @classmethod
-    def from_state(cls, described: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> "KnownLog":
-        """Make it of what `state` gave.
-
-        Raises:
-            KeyError, ValueError: arrays are missing, or do not belong together.
-        """
-        users, items = (Identifiers.from_state(with_prefix(name, tensors)) for name in ("users", "items"))
-        codes, offsets = tensors["seen.items"], tensors["seen.offsets"]
-        if (
-            codes.ndim != 1
-            or codes.dtype.kind != "i"
-            or offsets.dtype != np.int64
-            or offsets.shape != (len(users) + 1,)
-        ):
-            raise ValueError("expected 'seen.items' (N,) and 'seen.offsets' (U + 1,)")
-        if offsets[0] != 0 or offsets[-1] != len(codes) or (np.diff(offsets) < 0).any():
-            raise ValueError("expected 'seen.offsets' that rise from 0 to the number of events")
-        if len(codes) and (codes.min() < 0 or codes.max() >= len(items)):
-            raise ValueError(f"expected codes of {len(items)} items in 'seen.items'")
-        times, counts = tensors.get("seen.times"), tensors.get("seen.counts")
-        if times is not None and (times.shape != codes.shape or times.dtype.kind not in "if"):
-            raise ValueError("expected 'seen.times' (N,), one for each event")
-        if counts is not None and (counts.shape != (len(items),) or counts.dtype != np.int64 or (counts < 0).any()):
-            raise ValueError("expected 'seen.counts' (C,) int64, >= 0")
-        features: dict[str, Any] = {"user_features": None, "item_features": None}
-        for name, size in (("user_features", len(users)), ("item_features", len(items))):
-            if name in described["features"]:
-                found = features_from_state(with_prefix(name, tensors), described["features"][name])
-                if len(found) != size:
-                    raise ValueError(f"expected {size} rows in {name}, got {len(found)}")
-                features[name] = found
-        added = described.get("added", 0)
-        if not isinstance(added, int) or not 0 <= added < len(items):
-            raise ValueError(f"expected 'added' of {len(items)} items, got {added!r}")
-        return cls(users, items, codes.astype(np.int64), offsets, **features, times=times, counts=counts, added=added)
 
 
 def lenient_codes(ids: Identifiers, raw: Iterable[Any]) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ from logq.logs.splits import Split
 from logq.recommenders.held_out import HeldOut, training_part
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
+from logq.recommenders.known_log_state import known_log_from_state, known_log_state
 from logq.recommenders.log_statistics import LogStatistics
 from logq.recommenders.ranker import EvaluationWarning, RankingTest, Ties, leak
 from logq.recommenders.recommendations import Recommendations
@@ -325,7 +326,7 @@ class Recommender(RecommendingRanker):
         self.known = self.known.without_users()
 
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        return self.known.state()
+        return known_log_state(self.known)
 
     def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-        self.known = KnownLog.from_state(info, tensors)
+        self.known = known_log_from_state(info, tensors)
