@@ -26,6 +26,7 @@ class EstimatorEntry(NamedTuple):
         class_name: the name of its class, which its files have.
         family: what it is.
         summary: a sentence for --help.
+        tunable: whether it has settings that `logq tune` can search.
 
     Example:
         >>> next(entry.class_name for entry in ESTIMATORS if entry.command == "two-tower")
@@ -37,6 +38,7 @@ class EstimatorEntry(NamedTuple):
     class_name: str
     family: Family
     summary: str
+    tunable: bool = True
 
     def load_class(self) -> Any:
         """Import the class."""
@@ -139,7 +141,7 @@ ESTIMATORS = (
         "logq.recommenders.session_knn",
         "SessionKNN",
         "recommender",
-        "What came in the most similar sessions; a baseline without training.",
+        "What occurred in the most similar sessions; a baseline without training.",
     ),
     EstimatorEntry(
         "item-knn",
@@ -154,6 +156,7 @@ ESTIMATORS = (
         "Popularity",
         "recommender",
         "The most frequent items for everyone; a baseline without training.",
+        tunable=False,
     ),
 )
 """All estimators. A new one is a file, and a line here."""

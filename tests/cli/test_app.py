@@ -46,11 +46,7 @@ COMMANDS = [
     ["doctor"],
     *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender"),
     ["tune"],
-    *(
-        ["tune", entry.command]
-        for entry in ESTIMATORS
-        if entry.family == "recommender" and entry.command != "popularity"
-    ),
+    *(["tune", entry.command] for entry in ESTIMATORS if entry.family == "recommender" and entry.tunable),
 ]
 
 

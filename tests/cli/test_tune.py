@@ -5,7 +5,7 @@ import pytest
 from logq.cli.app import app
 from logq.estimators import ESTIMATORS, load
 
-COMMANDS = [entry.command for entry in ESTIMATORS if entry.family == "recommender" and entry.command != "popularity"]
+COMMANDS = [entry.command for entry in ESTIMATORS if entry.family == "recommender" and entry.tunable]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -23,7 +23,7 @@ from logq.cli.terminal.errors import (
     say_error,
 )
 from logq.cli.terminal.help import CommandGroup, Lazy
-from logq.estimators import ESTIMATORS
+from logq.estimators import ESTIMATORS, EstimatorEntry
 
 __all__ = ["app", "main"]
 
@@ -42,16 +42,16 @@ def _command(place: str, summary: str = "") -> Lazy:
     return Lazy(lambda: summary or getattr(module(), name).__doc__, make)
 
 
-def _recommender(name: str, summary: str) -> Lazy:
-    def make() -> Any:
-        return import_module("logq.cli.commands.train_recommender").make(name)
+def _for_recommenders(file: str, entries: Iterable[EstimatorEntry]) -> dict[str, Lazy]:
+    """A command for each recommender, which the function `make` of a module makes of its name."""
 
-    return Lazy(lambda: summary, make)
+    def lazy(entry: EstimatorEntry) -> Lazy:
+        return Lazy(lambda: entry.summary, lambda: import_module(f"logq.cli.commands.{file}").make(entry.command))
+
+    return {entry.command: lazy(entry) for entry in entries if entry.family == "recommender"}
 
 
-_RECOMMENDERS = {
-    entry.command: _recommender(entry.command, entry.summary) for entry in ESTIMATORS if entry.family == "recommender"
-}
+_WORD2VEC = next(entry for entry in ESTIMATORS if entry.command == "word2vec")
 
 _DEMO = CommandGroup(
     "demo",
@@ -76,33 +76,22 @@ logq train sasrec ratings.csv -o model
 logq train youtube-dnn ratings.csv --user uid --item iid -o model
 """,
     {
-        "word2vec": _command("train_word2vec:word2vec", "Word vectors, by skip-gram or CBOW."),
+        "word2vec": _command("train_word2vec:word2vec", _WORD2VEC.summary),
         "lm": _command("train_lm:lm", "A language model: n-gram, NNLM, GRU or LSTM."),
-        **_RECOMMENDERS,
+        **_for_recommenders("train_recommender", ESTIMATORS),
     },
 )
 
 
-def _tuned(name: str, summary: str) -> Lazy:
-    def make() -> Any:
-        return import_module("logq.cli.commands.tune").make(name)
-
-    return Lazy(lambda: summary, make)
-
-
 _TUNE = CommandGroup(
     "tune",
-    "Search for good settings of a recommender, by what validation says. Needs the extra `tune`.",
+    "Search for the settings of a recommender that score best in validation. Needs the extra `tune`.",
     """
 logq tune sasrec ratings.csv -o tuned
 logq tune ease ratings.csv -o tuned --trials 30
 logq tune two-tower ratings.csv -o tuned --minutes 60
 """,
-    {
-        entry.command: _tuned(entry.command, entry.summary)
-        for entry in ESTIMATORS
-        if entry.family == "recommender" and entry.command != "popularity"  # which has nothing to set
-    },
+    _for_recommenders("tune", [entry for entry in ESTIMATORS if entry.tunable]),
 )
 
 _EVALUATE = CommandGroup(

@@ -12,7 +12,6 @@ from logq._progress import Progress
 from logq.evaluation.map_points import MapSource, Neighbors
 from logq.folders.id_reading import typed_ids
 from logq.recommenders.known_log import lenient_codes
-from logq.recommenders.popularity import Popularity
 
 if TYPE_CHECKING:
     from logq.folders.recommender_folders import RecommenderFolder
@@ -57,8 +56,9 @@ class ItemSource(MapSource):
         self.model = found
         self._found, self._model = found, found.model
         self._item_ids = found.model.known.item_ids
-        if isinstance(self._model, Popularity):
-            raise ArgumentError("model", "one that compares items, of which a map can be drawn", Verbatim("Popularity"))
+        if not self._model.compares_items:
+            got = Verbatim(type(self._model).__name__)
+            raise ArgumentError("model", "one that compares items, of which a map can be drawn", got)
 
     @property
     def explains(self) -> bool:

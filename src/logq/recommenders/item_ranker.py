@@ -97,6 +97,9 @@ class ItemRanker(SavedEstimator):
     has_vectors: ClassVar[bool] = True
     """Whether it ranks by vectors, which an index can hold."""
 
+    compares_items: ClassVar[bool] = True
+    """Whether it knows how alike two items are, which maps, reasons and diversity are made of."""
+
     needs_users: ClassVar[bool] = False
     """Whether it answers from what users did, and cannot be saved without them."""
 

@@ -1,7 +1,7 @@
 """Popularity: the same items for everyone, the most frequent first; the baseline that every model has to beat."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ class Popularity(DeviceConfig, Recommender):
         >>> Popularity().fit(log).recommend("ann", k=1, exclude_seen=False).items
         array(['tea'], ...)
     """
+
+    compares_items: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -87,8 +87,8 @@ def make(name: str) -> HelpfulCommand:
             bool,
             typer.Option(
                 "--continue",
-                help="Go on with the model in DIR: take in the events of LOG that are new, with their users and items, "
-                "instead of starting anew.",
+                help="Continue training the model in DIR: take in the events of LOG that are new, with their users and "
+                "items, instead of starting from scratch.",
                 rich_help_panel="Continuing",
             ),
         ] = False,
@@ -97,8 +97,8 @@ def make(name: str) -> HelpfulCommand:
             typer.Option(
                 "--no-users",
                 "--no-histories",
-                help="Save no users: neither ids, histories nor the log. The model answers for histories that it is "
-                "given, and has no test part.",
+                help="Leave users out of what is saved: no ids, no histories, no log. The model then answers for "
+                "histories that it is given, and has no test part.",
                 rich_help_panel="Model",
             ),
         ] = False,
@@ -107,7 +107,7 @@ def make(name: str) -> HelpfulCommand:
             typer.Option(
                 "--shards",
                 metavar="FOLDER",
-                help="Also write the vectors of the items there, each process its part, for `logq index FOLDER`.",
+                help="Also write the item vectors to this folder, each process its part, for `logq index FOLDER`.",
                 rich_help_panel="Model",
             ),
             WRITES_FOLDER,
@@ -248,7 +248,7 @@ def _train(
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     _say_validation(model, split, held_out)
     searches = model.has_vectors and log.num_items >= _MANY_ITEMS
-    explores = entry.command != "popularity"  # which compares no items
+    explores = model.compares_items
     _say_next(training.folder, log, titles, held_out, histories=histories, explores=explores, searches=searches)
 
 
