@@ -18,10 +18,31 @@ if TYPE_CHECKING:
     from logq.logs import Identifiers
     from logq.recommenders import Recommendations
 
-__all__ = ["Answers", "ContextPairs", "Count", "Unknown", "UnknownChoice", "answer_each", "read_context"]
+__all__ = [
+    "Answers",
+    "AskedHistory",
+    "AskedUsers",
+    "ContextPairs",
+    "Count",
+    "Unknown",
+    "UnknownChoice",
+    "answer_each",
+    "read_context",
+]
 
 Count: TypeAlias = Annotated[int, typer.Option("-k", "--topn", "-n", metavar="N", min=1, help="How many to name.")]
 
+AskedUsers: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--user", "-u", metavar="ID", help="A user of the log. Repeatable.")
+]
+AskedHistory: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--history",
+        metavar="ITEM",
+        help="Instead of a user: an item in the history of a new one, oldest first. Repeatable.",
+    ),
+]
 ContextPairs: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

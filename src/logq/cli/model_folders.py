@@ -12,7 +12,7 @@ from logq.folders.folder_contents import FolderError
 if TYPE_CHECKING:
     from logq.folders.recommender_folders import RecommenderFolder
 
-__all__ = ["LanguageModelArgument", "ModelArgument", "RecommenderArgument", "columns_of", "open_model"]
+__all__ = ["IndexOption", "LanguageModelArgument", "ModelArgument", "RecommenderArgument", "columns_of", "open_model"]
 
 LanguageModelArgument: TypeAlias = Annotated[
     Path,
@@ -25,6 +25,11 @@ RecommenderArgument: TypeAlias = Annotated[
 ModelArgument: TypeAlias = Annotated[
     Path,
     typer.Argument(metavar="MODEL", help="Folder written by `logq train`, or a file of word vectors of any tool."),
+    READS,
+]
+IndexOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="INDEX", help="Search in this index, a folder written by `logq index`."),
     READS,
 ]
 

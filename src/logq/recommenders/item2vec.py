@@ -13,7 +13,7 @@ from torch import Tensor
 from logq.logs.interactions import Interactions
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
-from logq.recommenders.neural_config import RECENCY, Gap, Recency
+from logq.recommenders.neural_config import RECENCY, Gap, MaxLength, Recency
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.row_means import mean_of_rows
 from logq.recommenders.session_windows import session_corpus
@@ -63,7 +63,7 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
     gap: Gap = None
     recency: Recency = RECENCY
     popularity: Annotated[float, TriedValues(0.0, 1.0), Help("Weight of the log count of an item in its score.")] = 0.5
-    max_length: Annotated[int, AtLeast(1), Help("Maximum length of a history; the most recent events count.")] = 50
+    max_length: MaxLength = 50
     objective: Annotated[str, Help(more="Others than negative sampling run in plain PyTorch.")] = "negative_sampling"
     sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None
     num_sampled: Annotated[int, TriedValues(2, 20), Help("Number of negatives per pair.", aliases=("negatives",))] = 5

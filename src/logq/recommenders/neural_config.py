@@ -20,6 +20,7 @@ __all__ = [
     "FeatureDim",
     "Gap",
     "Hidden",
+    "MaxLength",
     "NeuralConfig",
     "Recency",
     "SkipGramConfig",
@@ -37,6 +38,7 @@ MAX_DROPOUT = 0.999
 Dropout: TypeAlias = Annotated[
     float, AtLeast(0), AtMost(MAX_DROPOUT), TriedValues(0, 0.6), Help("Dropout rate of hidden layers.", group="Model")
 ]
+MaxLength: TypeAlias = Annotated[int, AtLeast(1), Help("Maximum length of a history; the latest events are kept.")]
 FeatureDim: TypeAlias = Annotated[int, AtLeast(1), Help("Dimension of the vector of each feature.")]
 Hidden: TypeAlias = Annotated[Sequence[int], AtLeast(1), Help("Widths of the ReLU layers.")]
 Tied: TypeAlias = Annotated[
@@ -83,15 +85,17 @@ class WarmConfig(Config):
     """
 
     warm_epochs: Annotated[
-        int, AtLeast(1), Help("Passes over the new events of a log that grew, and over the old ones beside them.")
+        int,
+        AtLeast(1),
+        Help("Passes over the new events of a log that has grown, with the old ones replayed."),
     ] = 4
     warm_lr: Annotated[
         float | None,
         Above(0),
         Help(
-            "Learning rate for a log that grew; None takes a quarter of `lr`.",
+            "Learning rate for a log that has grown; None takes a quarter of `lr`.",
             more="What was learned is lost at a rate that suits first weights.",
-            typed="Learning rate for a log that grew.",
+            typed="Learning rate for a log that has grown.",
             default="lr / 4",
         ),
     ] = None
@@ -99,7 +103,7 @@ class WarmConfig(Config):
         float,
         AtLeast(0),
         Help(
-            "Number of old events that are learned from again, for each new one of a log that grew.",
+            "Number of old events to replay for each new one of a log that has grown.",
             more="They are those of users chosen at random, so that what was learned of others is not forgotten.",
         ),
     ] = 1.0
@@ -152,7 +156,7 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
         Above(0),
         AtMost(1),
         Help(
-            "Cosine with the item to find from which on a sampled item is no negative of that query; {none} keeps all.",
+            "Cosine with the target item at or above which a sampled item is no negative; {none} keeps all.",
             more="It may be one that the user would like as well. Log Q of the others stays, so that what is learned "
             "leaves similar items out on purpose.",
             none="0",
@@ -172,10 +176,10 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
     extra_negatives: Annotated[
         str | None,
         Help(
-            "Column of the log with items that are negatives beside the sample, such as those shown and not chosen.",
+            "Column of the log with more negatives beside the sample, such as items shown and not chosen.",
             more="Ids with spaces between them, as many as each event has. They are certain, so that no log Q is "
             "subtracted of them. Ids that are not in the log are left out.",
-            typed="Column with ids of items, separated by spaces, that are negatives beside the sample.",
+            typed="Column with more negatives beside the sample: ids of items, separated by spaces.",
             group="Loss",
             metavar="COLUMN",
         ),
@@ -183,9 +187,9 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
     weights: Annotated[
         str | None,
         Help(
-            "Column of the log with what each event counts as a target in the mean loss; None counts all alike.",
+            "Column of the log with the weight of each event as a target in the mean loss; None weighs all alike.",
             more="P(y|x) is then that of a log in which each event came so many times. 'label' is that of the labels.",
-            typed="Column of what each event counts as a target in the mean loss.",
+            typed="Column with the weight of each event as a target in the mean loss.",
             group="Loss",
             metavar="COLUMN",
         ),
@@ -217,7 +221,7 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
             group="Loss",
         ),
     ] = False
-    max_length: Annotated[int, AtLeast(1), Help("Maximum length of a history; the most recent events count.")] = 50
+    max_length: MaxLength = 50
     pretrain: Annotated[
         int,
         AtLeast(0),
@@ -238,10 +242,10 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
     refit: Annotated[
         bool,
         Help(
-            "Whether to train anew on train and validation together, for the number of epochs that validation chose.",
+            "Whether to then retrain on train and validation together, for as many epochs as validation chose.",
             more="From new weights, with the learning rates that these epochs had; the second training has no "
             "validation. A time budget is divided between the two.",
-            typed="Then train anew on train and validation together, for the number of epochs that validation chose.",
+            typed="Then retrain on train and validation together, for as many epochs as validation chose.",
             group="Stopping",
         ),
     ] = False

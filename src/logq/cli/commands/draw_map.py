@@ -19,7 +19,7 @@ from logq.folders.folder_contents import check_folder
 if TYPE_CHECKING:
     from logq.evaluation.map_points import MapPoints, MapSource
 
-__all__ = ["EXAMPLES", "LayoutName", "Seed", "draw_map", "method_of", "say_map"]
+__all__ = ["EXAMPLES", "LayoutChoice", "LayoutName", "Seed", "draw_map", "method_of", "say_map"]
 
 EXAMPLES = """
 logq map vectors
@@ -38,6 +38,12 @@ class LayoutName(str, Enum):
     pca = "pca"
 
 
+LayoutChoice: TypeAlias = Annotated[
+    LayoutName,
+    typer.Option(
+        "--layout", metavar="NAME", help="tsne (needs openTSNE), pca, or auto: the better one that is installed."
+    ),
+]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the layout and the colors.")]
 
 
@@ -66,14 +72,7 @@ def draw_map(
     top: Annotated[
         int, typer.Option("--top", metavar="N", min=1, help="Number of words or items, the most frequent first.")
     ] = 500,
-    layout: Annotated[
-        LayoutName,
-        typer.Option(
-            "--layout",
-            metavar="NAME",
-            help="tsne (needs openTSNE), pca, or auto: the better one that is installed.",
-        ),
-    ] = LayoutName.auto,
+    layout: LayoutChoice = LayoutName.auto,
     seed: Seed = 0,
     title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Headline of the page.")] = None,
     *,

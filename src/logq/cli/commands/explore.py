@@ -7,7 +7,7 @@ import typer
 
 from logq._arguments import BadArgumentError
 from logq.cli.command_options import Device, Quiet
-from logq.cli.commands.draw_map import LayoutName, Seed, method_of
+from logq.cli.commands.draw_map import LayoutChoice, LayoutName, Seed, method_of
 from logq.cli.input_output import READS, WRITES
 from logq.cli.listening import address_of, listen, run_app
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError
@@ -51,10 +51,7 @@ def explore(
     top: Annotated[
         int, typer.Option(metavar="N", min=1, help="Number of words or items on the map, the most frequent first.")
     ] = 2000,
-    layout: Annotated[
-        LayoutName,
-        typer.Option(metavar="NAME", help="tsne (needs openTSNE), pca, or auto: the better one that is installed."),
-    ] = LayoutName.auto,
+    layout: LayoutChoice = LayoutName.auto,
     seed: Seed = 0,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="Headline of the page.")] = None,
     device: Device = "cpu",

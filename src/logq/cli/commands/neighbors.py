@@ -1,13 +1,12 @@
 """`logq neighbors`: the words nearest to others."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from logq.cli.command_options import JsonOutput, VectorsArgument
-from logq.cli.input_output import READS
+from logq.cli.model_folders import IndexOption
 from logq.cli.terminal.errors import say_error
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.result_tables import show_nearest, show_neighbors
@@ -41,11 +40,7 @@ def neighbors(
         ),
     ] = None,
     together: Annotated[bool, typer.Option("--together", help="Add the words up and ask one question.")] = False,
-    index: Annotated[
-        Path | None,
-        typer.Option("--index", metavar="INDEX", help="Search in this index, a folder written by `logq index`."),
-        READS,
-    ] = None,
+    index: IndexOption = None,
     output: JsonOutput = None,
     *,
     reading: VectorReading,

@@ -7,10 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from logq.cli.command_options import Device, JsonOutput, Quiet
-from logq.cli.input_output import READS, WRITES
-from logq.cli.item_answers import Answers, ContextPairs, Count, Unknown, UnknownChoice, answer_each, read_context
+from logq.cli.input_output import WRITES
+from logq.cli.item_answers import (
+    Answers,
+    AskedHistory,
+    AskedUsers,
+    ContextPairs,
+    Count,
+    Unknown,
+    UnknownChoice,
+    answer_each,
+    read_context,
+)
 from logq.cli.log_reading import check_tables
-from logq.cli.model_folders import RecommenderArgument
+from logq.cli.model_folders import IndexOption, RecommenderArgument
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
@@ -36,18 +46,9 @@ logq recommend model --all -k 20 -o recommendations.parquet
 
 def recommend(
     folder: RecommenderArgument,
-    user: Annotated[
-        list[str] | None, typer.Option("--user", "-u", metavar="ID", help="A user of the log. Repeatable.")
-    ] = None,
+    user: AskedUsers = None,
     k: Count = 10,
-    history: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--history",
-            metavar="ITEM",
-            help="Instead of a user: an item in the history of a new one, oldest first. Repeatable.",
-        ),
-    ] = None,
+    history: AskedHistory = None,
     everybody: Annotated[
         bool, typer.Option("--all", help="Instead of a user: all users of the log, into the file of --output.")
     ] = False,
@@ -90,11 +91,7 @@ def recommend(
             "the score (als, ease, item-knn).",
         ),
     ] = False,
-    index: Annotated[
-        Path | None,
-        typer.Option("--index", metavar="INDEX", help="Search in this index, a folder written by `logq index`."),
-        READS,
-    ] = None,
+    index: IndexOption = None,
     context: ContextPairs = None,
     *,
     new: NewItems,

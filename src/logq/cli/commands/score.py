@@ -8,7 +8,16 @@ import typer
 
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
-from logq.cli.item_answers import Answers, ContextPairs, Unknown, UnknownChoice, answer_each, read_context
+from logq.cli.item_answers import (
+    Answers,
+    AskedHistory,
+    AskedUsers,
+    ContextPairs,
+    Unknown,
+    UnknownChoice,
+    answer_each,
+    read_context,
+)
 from logq.cli.log_reading import check_tables
 from logq.cli.model_folders import RecommenderArgument, columns_of
 from logq.cli.new_item_files import NewItems, take_new_items
@@ -35,20 +44,11 @@ logq score model --user 42 --item 9001 --new-items arrivals.csv
 
 def score(
     folder: RecommenderArgument,
-    user: Annotated[
-        list[str] | None, typer.Option("--user", "-u", metavar="ID", help="A user of the log. Repeatable.")
-    ] = None,
+    user: AskedUsers = None,
     item: Annotated[
         list[str] | None, typer.Option("--item", metavar="ID", help="An item to score for each user. Repeatable.")
     ] = None,
-    history: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--history",
-            metavar="ITEM",
-            help="Instead of a user: an item in the history of a new one, oldest first. Repeatable.",
-        ),
-    ] = None,
+    history: AskedHistory = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -77,7 +77,7 @@ def score(
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Score given items for users of the log, or for a new user with a given history, as `logq recommend` ranks by.
+    """Score the items you name for users of the log, or for a new user with a given history, as `logq recommend` does.
 
     All events of a user in the log count, including those that training held out, and items that a user has had are
     scored like others. Scores of one user can be compared with each other; whether those of different users can depends
