@@ -1,11 +1,11 @@
 # %% [markdown]
-# # A loss of your own loop in five minutes
+# # A loss for your own loop in five minutes
 #
 # You have a training loop, and a last layer of very many classes. This notebook trains the same small model twice,
-# with the full softmax and with a sampled one, for the same time, and looks at the exact perplexity that each has
-# reached. Install with `pip install logq` and run the cells one after the other, or this file as a program.
+# with the full softmax and with a sampled one, for the same time, and compares the exact perplexity that each
+# reaches. Install with `pip install logq` and run the cells one after the other, or this file as a program.
 #
-# The classes are the words of Python's own documentation, to be told from the two words before.
+# The classes are the words of Python's own documentation, to be predicted from the two words before.
 
 # %%
 from collections import Counter
@@ -27,9 +27,9 @@ print(f"{C:,} classes, {len(examples):,} examples")
 # %% [markdown]
 # ## The two losses
 #
-# Both own the weights of the classes, take a query (B, D) and targets (B, 1), and know log P of all classes. The
-# sampled one takes a sampler, which hands over the classes with the logarithm of their expected counts: the `- log Q`
-# is right without further ado. `sparse=True` gives the weights a gradient of the rows that were touched.
+# Both own the weights of the classes, take a query (B, D) and targets (B, 1), and give log P of all classes. The
+# sampled one takes a sampler, which hands over the classes with the logarithm of their expected counts, so there is
+# nothing to do for the `- log Q` correction. `sparse=True` gives the weights a gradient of the rows that were touched.
 
 # %%
 from logq.nn import FullSoftmaxLoss, SampledSoftmaxLoss
@@ -45,8 +45,8 @@ losses["sampled softmax"]
 # %% [markdown]
 # ## The loop
 #
-# It is the one that you have. Each loss gets the same seconds, and is looked at now and then: by the exact perplexity
-# of text that was held out, over all classes, whatever it was trained with.
+# It is the loop that you already have. Each loss gets the same number of seconds. Now and then its exact perplexity
+# on held-out text is computed, over all classes, whichever loss it was trained with.
 
 # %%
 import time
@@ -90,8 +90,8 @@ for name, (_, curve) in trained.items():
     print(f"{name:16} {1000 * seconds / steps:7.2f} ms a step, {steps:6,} steps, perplexity {reached:7.1f}")
 
 # %% [markdown]
-# In the same time the sampled softmax makes many times the updates. With a million classes the full one would take
-# seventy times as long for a step, and the sampled one about as long as here.
+# In the same time the sampled softmax makes many times as many updates. With a million classes a step of the full
+# softmax would take seventy times as long, and one of the sampled softmax about as long as here.
 
 # %%
 print("seconds   " + "   ".join(trained))
@@ -101,7 +101,7 @@ for full, sampled in zip(*(curve for _, curve in trained.values()), strict=True)
 # %% [markdown]
 # ## What it learned
 #
-# `topk` goes through all classes, and has log P and ids of the best: what follows "if the"?
+# `topk` goes through all classes and returns log P and ids of the best: what follows "if the"?
 
 # %%
 query, _ = trained["sampled softmax"]
@@ -111,5 +111,5 @@ for log_prob, number in zip(best.log_prob[0].tolist(), best.ids[0].tolist(), str
 
 # %% [markdown]
 # Next: [the eight objectives and their samplers](../losses.md), [which negatives and how many](../negatives.md), [how
-# far a gradient is from the exact one](../diagnostics.md), [inside of DDP, Lightning and
+# far a gradient is from the exact one](../diagnostics.md), [inside DDP, Lightning and
 # transformers](../frameworks.md).

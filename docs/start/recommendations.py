@@ -26,8 +26,8 @@ split
 # %% [markdown]
 # ## Something to beat
 #
-# What is popular, the same for everybody, and what occurs together. Both take a moment, and all items are ranked:
-# there are no sampled metrics. Intervals say how far numbers vary with other users.
+# The most popular items, the same for everyone, and items that occur together. Both take a moment. All items are
+# ranked, so no metric is sampled; intervals show how much the numbers would vary with other users.
 
 # %%
 from logq import ItemKNN, Popularity
@@ -41,9 +41,9 @@ scores["ItemKNN"]
 # %% [markdown]
 # ## A neural model
 #
-# The mean of a history, recent items more, through a network, with a sampled softmax. What is not given is chosen by
-# the log: the table that the model shows says what and why. The line below is alive while it trains, with epoch, loss
-# and the last validation; `callbacks=` may watch too, or end it.
+# The mean of a history, recent items more, through a network, with a sampled softmax. Settings that are
+# not given are chosen from the log: the table that the model shows says which and why. The line below is updated while
+# it trains, with the epoch, the loss and the last validation; `callbacks=` can watch too, or stop it.
 
 # %%
 from logq import YoutubeDNN
@@ -52,7 +52,7 @@ model = YoutubeDNN(epochs=30, seed=1).fit(split)
 model
 
 # %% [markdown]
-# `model.training_log` has the numbers behind the curves, and `logq.to_frame(model)` makes a frame of them.
+# `model.training_log` has the numbers behind the curves, and `logq.to_frame(model)` turns them into a data frame.
 
 # %%
 scores["YoutubeDNN"] = model.evaluate(split, ks=(10,), progress=False)
@@ -65,7 +65,7 @@ for name, result in scores.items():
 #
 # ## Recommend
 #
-# To a user of the log, or to a history that nobody had; items that were seen are left out.
+# For a user of the log, or for a history that no user has; items already seen are left out.
 
 # %%
 model.recommend(users=["zipfile.ZipFile.open"], k=5)
@@ -74,14 +74,14 @@ model.recommend(users=["zipfile.ZipFile.open"], k=5)
 model.recommend(histories=[["open", ".read"], ["socket.socket", ".connect"]], k=5)
 
 # %% [markdown]
-# Why, and what is like an item?
+# Why was an item recommended, and which items are similar to one?
 
 # %%
 print(model.explain("zipfile.ZipFile.open", model.recommend(users=["zipfile.ZipFile.open"], k=1).items[0, 0]))
 model.similar_items("socket.socket", k=5)
 
 # %% [markdown]
-# ## Keep
+# ## Save
 #
 # A folder with one file of tensors and no code. `logq.load` opens whatever was saved.
 

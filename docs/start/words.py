@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Words in five minutes
 #
-# From a text to vectors of its words, with what comes with Python: nothing is downloaded. Install with `pip install
-# logq` and run the cells one after the other, or this file as a program.
+# From a text to vectors of its words, using a text that comes with Python: nothing is downloaded. Install with `pip
+# install logq` and run the cells one after the other, or this file as a program.
 #
 # The text is Python's own documentation, as lists of words in lower case: the language reference and the docstrings
 # of the standard library. A text of yours is a path: `"corpus.txt"`, `"corpus.txt.gz"`, `"parts/*.txt"`.
@@ -18,8 +18,7 @@ print(" ".join(sentences[100]))
 # ## Train
 #
 # Skip-gram with negative sampling, in the compiled engine. Settings that are not given follow from the size of the
-# text and are printed. While it trains, one line shows how far it is, in which epoch, and how long it will still
-# take.
+# text and are printed. While it trains, one line shows the progress, the epoch and the time left.
 
 # %%
 from logq import Word2Vec
@@ -28,7 +27,7 @@ model = Word2Vec(dim=64, epochs=15, seed=1).fit(sentences)
 model
 
 # %% [markdown]
-# ## Ask
+# ## Query
 #
 # `model.vectors` is a `KeyedVectors`, with the names that people know from gensim. Neighbors are exact, by cosine.
 
@@ -46,14 +45,14 @@ for word in ("file", "exception", "thread"):
     print(f"{word:10} {near}")
 
 # %% [markdown]
-# What does not belong, and how near are two words?
+# Which word does not belong, and how close are two words?
 
 # %%
 print(vectors.doesnt_match(["int", "float", "complex", "socket"]))
 print(round(vectors.similarity("read", "write"), 3), round(vectors.similarity("read", "metaclass"), 3))
 
 # %% [markdown]
-# ## Keep
+# ## Save
 #
 # A folder holds the vectors as safetensors, and opens without torch. `save_word2vec_format` writes what gensim reads.
 
@@ -82,5 +81,5 @@ layer(ids).shape
 #     logq neighbors vectors socket file
 #     logq map vectors -o map.html
 #
-# Next: [word vectors](../words.md) has subwords, phrases, other objectives and how good vectors are measured;
+# Next: [word vectors](../words.md) has subwords, phrases, other objectives and how to measure the quality of vectors;
 # [serving](../serving.md) answers such questions over HTTP.

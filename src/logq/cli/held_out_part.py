@@ -42,8 +42,8 @@ class Validation:
         typer.Option(
             metavar="NAME",
             help="What to hold out, one part for early stopping and one for `logq evaluate`: last, the last two events "
-            "of each user; time, the last two tenths of the log; users, two tenths of the users, of whom nothing is "
-            "learned; random, two tenths of the events, to compare with papers only; or none.",
+            "of each user; time, the last two tenths of the log; users, two tenths of the users, from whom nothing "
+            "is learned; random, two tenths of the events, only to compare with papers; or none.",
             rich_help_panel="Stopping",
         ),
     ] = HeldOutPart.last
@@ -51,8 +51,8 @@ class Validation:
         str | None,
         typer.Option(
             metavar="VALUE",
-            help="How much each of the two parts has: with last, how many events of each user; with time, users and "
-            "random, which share, such as 0.05. With time also two dates, where the parts begin: "
+            help="Size of each of the two parts: with last, the number of events per user; with time, users and "
+            "random, a share such as 0.05. With time also the two dates on which the parts begin: "
             "2024-02-01,2024-03-01.",
             show_default="1 event, or 0.1",
             rich_help_panel="Stopping",

@@ -133,21 +133,23 @@ class LogReadingOptions(LogColumns):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Vectors of items made elsewhere, as of texts or images: .npy with its ids beside it (.ids.txt), .npz "
-            "or .safetensors of ids and vectors, Parquet, or word2vec's formats with ids as words.",
+            help="Vectors of items computed elsewhere, such as from texts or images: .npy with its ids beside it "
+            "(.ids.txt), .npz or .safetensors of ids and vectors, Parquet, or word2vec's formats with ids as words.",
             rich_help_panel=_LOG,
         ),
         READS,
     ] = None
     user_features: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Features of users, likewise.", rich_help_panel=_LOG), READS
+        Path | None,
+        typer.Option(metavar="FILE", help="Features of users, in the same form.", rich_help_panel=_LOG),
+        READS,
     ] = None
     buckets: Annotated[
         int,
         typer.Option(
             metavar="N",
             min=2,
-            help="Cut features that are fractions or dates at their quantiles into N buckets.",
+            help="Split features that are decimal numbers or dates into N buckets, at their quantiles.",
             rich_help_panel=_LOG,
         ),
     ] = 10

@@ -97,21 +97,22 @@ GUIDES = {
         (),
     ),
     "ease": Guide(
-        "A baseline that many neural models do not reach, in one step: a regression of each item on all others. Takes "
-        "memory for C x C numbers, so up to some 20,000 items; the order of events does not count (Steck 2019).",
+        "A baseline that many neural models do not beat, solved in one step: a regression of each item on all "
+        "others. Needs memory for C x C numbers, which suits up to some 20,000 items; ignores the order of "
+        "events (Steck 2019).",
         ("ratings.csv -o model", "ratings.csv -o model --regularization 500", "ratings.csv -o model --min-item 10"),
         (),
     ),
     "als": Guide(
-        "Matrix factorization for logs of any size: users and items get vectors by turns, each by a regression with a "
-        "closed form. The order of events does not count (Hu, Koren and Volinsky 2008).",
+        "Matrix factorization for logs of any size: the vectors of users and of items are solved for in turn, each by "
+        "a regression in closed form. Ignores the order of events (Hu, Koren and Volinsky 2008).",
         ("ratings.csv -o model", "ratings.csv -o model --dim 128 --alpha 10 --regularization 5"),
         (),
     ),
     "session-knn": Guide(
-        "A baseline for sessions that neural models often do not reach, without training: what came in the most "
-        "similar sessions (V-SKNN, Ludewig and Jannach 2018; STAN, Garg et al. 2019). A session is that of the log's "
-        "column, else all that a user did.",
+        "A baseline for sessions that neural models often do not beat, without training: what occurred in the most "
+        "similar sessions (V-SKNN, Ludewig and Jannach 2018; STAN, Garg et al. 2019). Sessions are those of the log's "
+        "column; without one, each user is a session.",
         (
             "clicks.csv -o model --session session_id",
             "log.txt --format sessions -o model --kind vsknn",
@@ -120,12 +121,12 @@ GUIDES = {
         (),
     ),
     "item-knn": Guide(
-        "A baseline without training: items that the same users did are similar (Sarwar et al. 2001).",
+        "A baseline without training: items that the same users chose are similar (Sarwar et al. 2001).",
         ("ratings.csv -o model", "ratings.csv -o model --neighbors 50 --max-length 20"),
         (),
     ),
     "popularity": Guide(
-        "The baseline that every model has to beat: what most users did, for everybody.",
+        "The baseline that every model has to beat: what most users chose, for everyone.",
         ("ratings.csv -o model", "ratings.csv -o model --validation none"),
         (),
     ),

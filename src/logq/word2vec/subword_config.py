@@ -27,13 +27,17 @@ class SubwordConfig(ObjectiveConfig):
             flag="--subwords/--whole-words",
         ),
     ] = False
-    minn: Annotated[int, AtLeast(1), Help("Characters of the shortest n-gram, with subwords.", group="Model")] = 3
-    maxn: Annotated[int, AtLeast(1), Help("Characters of the longest n-gram, with subwords.", group="Model")] = 6
+    minn: Annotated[
+        int, AtLeast(1), Help("Length of the shortest n-gram in characters, with subwords.", group="Model")
+    ] = 3
+    maxn: Annotated[
+        int, AtLeast(1), Help("Length of the longest n-gram in characters, with subwords.", group="Model")
+    ] = 6
     buckets: Annotated[
         int,
         AtLeast(1),
         Help(
-            "Numbers that n-grams are hashed to, with subwords.",
+            "Number of buckets that n-grams are hashed to, with subwords.",
             more="Only those that some word has take memory: 4 D bytes each.",
             group="Model",
             also=("bucket",),

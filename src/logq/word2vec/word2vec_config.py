@@ -97,7 +97,7 @@ class Word2VecConfig(EngineChoice):
     shrink_windows: Annotated[
         bool,
         Help(
-            "Whether the reach of each window is drawn, so that near words count more; otherwise all reach as far.",
+            "Whether the size of each window is random, so that near words count more; otherwise all are full.",
             flag="--shrink-windows/--fixed-windows",
         ),
     ] = True
@@ -129,7 +129,7 @@ class Word2VecConfig(EngineChoice):
     num_sampled: Annotated[
         int,
         Check(_check_num_sampled),
-        Auto("5, or 10 from 40 million words in all epochs on"),
+        Auto("5, or 10 for 40 million words or more, counting all epochs"),
         Help("Number of negatives per pair, k.", group="Model", aliases=("negatives",)),
     ] = AUTO
     unigram_power: Annotated[
@@ -168,7 +168,7 @@ class Word2VecConfig(EngineChoice):
     sample: Annotated[
         float,
         AtLeast(0),
-        Auto("1e-3, or 1e-4 from 40 million words in all epochs on"),
+        Auto("1e-3, or 1e-4 for 40 million words or more, counting all epochs"),
         Help(
             "Threshold t for thinning out frequent words, see Vocabulary.keep_probability; 0 keeps all.",
             typed="Downsample words more frequent than this at random; 0 keeps all.",
@@ -186,7 +186,7 @@ class Word2VecConfig(EngineChoice):
         int,
         AtLeast(1),
         Help(
-            "Parts that both tables of vectors are cut in, of which only two are in memory at a time.",
+            "Number of parts that both tables of vectors are cut into; only two are in memory at a time.",
             more="For vocabularies whose vectors are larger than memory: the others are in a temporary file. Skip-gram "
             "with negative sampling in the compiled engine alone; each pair is trained as with 1, in another order, "
             "with negatives of the same expected counts.",

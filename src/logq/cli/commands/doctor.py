@@ -21,10 +21,10 @@ logq doctor --json - > doctor.json
 
 
 def doctor(as_json: JsonOutput = None) -> None:
-    """Say what is installed, which kernels run, what is missing for what, and what is in the way.
+    """Report what is installed, which kernels run, what is missing and for what, and what needs to be fixed.
 
-    Small models are trained to see that all works. The exit code is 0 if all that a plain user needs does, else 1. What
-    is printed belongs into a report of a bug; tokens are not shown.
+    Small models are trained to see that everything works. The exit code is 0 if all that a plain user needs works, else
+    1. Include the output in bug reports; it shows no tokens.
     """
     from logq.cli.terminal.output import write_json
     from logq.doctor import examine

@@ -76,7 +76,7 @@ def push(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Send a model to the Hugging Face Hub, with a card that tells where it comes from. Needs the extra `hub`.
+    """Send a model to the Hugging Face Hub, with a card that says where it comes from. Needs the extra `hub`.
 
     The card has a fingerprint of the data, the settings and why they were chosen, what validation measured, and how to
     load the model; it names no user. Users and their histories are not sent either, unless --users asks for it, and the

@@ -80,7 +80,7 @@ def serve(
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Answer over HTTP from a recommender, word vectors or a language model. Needs the extra `serve`.
+    """Serve a recommender, word vectors or a language model over HTTP. Needs the extra `serve`.
 
     Recommenders answer /recommend, /similar and /score, word vectors /neighbors and /score, language models /next,
     /score and /generate; /docs has a page to try them, /openapi.json the same for programs, /health what is served, and

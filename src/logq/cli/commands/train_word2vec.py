@@ -84,8 +84,8 @@ class Start:
         typer.Option(
             "--continue",
             metavar="DIR",
-            help="Go on with the model in DIR: its words keep what they have learned, new ones that are frequent "
-            "enough join them, and counts are added up. The learning rate falls from --lr anew.",
+            help="Continue training the model in DIR: its words keep what they have learned, new words that are "
+            "frequent enough join them, and counts are added up. The learning rate starts again at --lr.",
             show_default=False,
             rich_help_panel=_START,
         ),
@@ -108,7 +108,7 @@ class Start:
         typer.Option(
             "--initial",
             metavar="VECTORS",
-            help="Start from these vectors, in the words that are in both: a folder, or a file of another tool.",
+            help="Start from these vectors for the words that they have: a folder, or a file of another tool.",
             show_default=False,
             rich_help_panel=_START,
         ),
@@ -120,7 +120,9 @@ class Start:
     vectors_only: Annotated[
         bool,
         typer.Option(
-            "--vectors-only", help="Save no model beside the vectors, which --continue needs.", rich_help_panel=_START
+            "--vectors-only",
+            help="Save the vectors alone, without the model that --continue needs.",
+            rich_help_panel=_START,
         ),
     ] = False
 
