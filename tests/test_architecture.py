@@ -129,7 +129,7 @@ LATE_IMPORTS = {
     "logq.serving.open_models": "words are served without torch",
     "logq.training.trackers": "trackers are loaded by name, as an extra",
     "logq.word2vec.engines": "engines are loaded by name",
-    "logq.word2vec.fit_alone": "one process trains without torch",
+    "logq.word2vec.word2vec": "one process trains without torch",
     "logq.vectors.keyed_vectors": "vectors are used without torch",
 }
 

@@ -1,12 +1,9 @@
 """What a fit of word2vec does otherwise if several processes make it together; here for one, which needs no torch."""
 
-import importlib
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from logq._launch import fits_alone, launched
 from logq.text import EncodedCorpus
 from logq.training.checkpoint import RunCheckpoint
 from logq.word2vec.corpus_run import CorpusRun
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 
     from logq.text import Vocabulary
 
-__all__ = ["FitAlone", "company_of"]
+__all__ = ["FitAlone"]
 
 T = TypeVar("T")
 
@@ -73,23 +70,3 @@ class FitAlone:
     def call(self, action: Callable[[], T]) -> T:
         """What an action returns that makes no exchanges."""
         return action()
-
-
-def company_of(settings: Word2VecConfig) -> FitAlone:
-    """How to make a fit: alone, or together with the processes that torchrun has started or that have joined.
-
-    Raises:
-        ArgumentError: there are several, and they cannot make this fit.
-        LostProcessError: the others do not come.
-
-    Example:
-        >>> type(company_of(Word2VecConfig())).__name__
-        'FitAlone'
-    """
-    if fits_alone() or (launched().size == 1 and "torch" not in sys.modules):
-        return FitAlone(settings)
-    from logq.processes import is_joined, world
-
-    if launched().size == 1 and not (is_joined() and world().size > 1):
-        return FitAlone(settings)
-    return importlib.import_module("logq.word2vec.fit_together").FitTogether(settings)

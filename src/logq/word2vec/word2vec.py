@@ -2,6 +2,8 @@
 
 import functools
 import os
+import pkgutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable
@@ -12,6 +14,7 @@ import numpy as np
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
+from logq._launch import fits_alone, launched
 from logq._machine import available_memory
 from logq._model_file import ArrayInPieces
 from logq._progress import say
@@ -26,10 +29,11 @@ from logq.training.seeds import Seeds, fresh_seed
 from logq.vectors import KeyedVectors
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
 from logq.word2vec.engines import Engine, first_rows, first_vectors, load_engine
-from logq.word2vec.fit_alone import FitAlone, company_of
+from logq.word2vec.fit_alone import FitAlone
 from logq.word2vec.learned_words import LearnedWords
 from logq.word2vec.starting_vectors import StartingVectors
 from logq.word2vec.training_text import Keep, WordRules
+from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["Word2Vec"]
 
@@ -209,9 +213,9 @@ class Word2Vec(WithGensimNames, LearnedWords):
             known = self.vocabulary if self.is_fitted else None
             is_encoded = isinstance(source, EncodedCorpus)
             rules = WordRules.checked(new_words, vocabulary, keep, is_fitted=self.is_fitted, is_encoded=is_encoded)
-            company = company_of(self)
-            company.goes_on_from({} if known is None else self.state())
-            with company.text(source, known=known, rules=rules, **reading) as corpus:
+            steps = _steps_of_fit(self)
+            steps.goes_on_from({} if known is None else self.state())
+            with steps.text(source, known=known, rules=rules, **reading) as corpus:
                 self.encoding_seconds = time.perf_counter() - began
                 if not self.is_fitted:
                     settle(self, lambda: corpus.vocabulary, "text", progress)
@@ -221,15 +225,15 @@ class Word2Vec(WithGensimNames, LearnedWords):
                 own = self._checkpoint(options, data, "source")
                 if checkpoint is not None and start.is_given:
                     own.settings["initial"] = start.fingerprint()
-                saved = company.checkpoint(own, data)
-                self._learn(corpus, company, saved, options, start, on_epoch_end)
+                saved = steps.checkpoint(own, data)
+                self._learn(corpus, steps, saved, options, start, on_epoch_end)
         saved.remove()
         return self
 
     def _learn(
         self,
         corpus: EncodedCorpus,
-        company: FitAlone,
+        steps: FitAlone,
         checkpoint: RunCheckpoint,
         options: FitOptions,
         start: StartingVectors,
@@ -237,17 +241,17 @@ class Word2Vec(WithGensimNames, LearnedWords):
     ) -> None:
         self._check_corpus(corpus)
         state = checkpoint.resumed(options.resume)
-        seeds = Seeds.of(company.seed(fresh_seed(self.seed)) if state is None else state.seed)
+        seeds = Seeds.of(steps.seed(fresh_seed(self.seed)) if state is None else state.seed)
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
         start.check(vocabulary)
         if start.is_given:
             say(f"word2vec: {start.describe(vocabulary)}", options.progress)
-        engine = company.call(lambda: self._make_engine(vocabulary, seeds))
+        engine = steps.call(lambda: self._make_engine(vocabulary, seeds))
         start.put_into(engine, vocabulary)
         start.hold(engine, vocabulary)  # as they are at the start, also in a run that is resumed
-        run = company.run(corpus, engine, seeds.run)
-        not_restored = "tables in partitions" if self.partitions > 1 else company.not_restored
+        run = steps.run(corpus, engine, seeds.run)
+        not_restored = "tables in partitions" if self.partitions > 1 else steps.not_restored
         run.best = options.callbacks.best_of(0, refused=not_restored)
         if state is not None:
             with checkpoint.restoring():
@@ -269,20 +273,20 @@ class Word2Vec(WithGensimNames, LearnedWords):
             if epoch > run.epoch:  # all of it
                 words = int(epoch * corpus.num_words)
                 if on_epoch_end is not None:
-                    company.call(functools.partial(on_epoch_end, self, epoch))
+                    steps.call(functools.partial(on_epoch_end, self, epoch))
                 rate = self.words_trained / max(self.training_seconds, 1e-9)
                 metrics = {"epoch": epoch, "loss": self.mean_loss, "words_per_second": rate}
                 learned = Learned(lambda: {name: np.array(array) for name, array in self.state().items()})
-                company.call(lambda: calls.epoch_done(epoch, words, metrics, None if not_restored else learned))
+                steps.call(lambda: calls.epoch_done(epoch, words, metrics, None if not_restored else learned))
                 in_callbacks += time.perf_counter() - now
-            return company.ends(calls.stopped)
+            return steps.ends(calls.stopped)
 
         def span_ended(words: int, loss: float) -> bool:
             nonlocal in_callbacks
             now = time.perf_counter()
             stops = calls.steps_done(run.epoch, words, loss)
             in_callbacks += time.perf_counter() - now
-            return company.ends_within(stops)
+            return steps.ends_within(stops)
 
         of_engine = {"fused": "", "triton": ", Triton", "plain": ", plain PyTorch"}[self.engine_name]
         label = ("skip-gram" if self.sg else "CBOW") + of_engine
@@ -352,3 +356,19 @@ class Word2Vec(WithGensimNames, LearnedWords):
 def _fingerprint(corpus: EncodedCorpus) -> str:
     numbers = (corpus.num_ids, corpus.num_sentences)
     return fingerprint(corpus.vocabulary.index_to_key, corpus.counts, numbers=numbers)
+
+
+def _steps_of_fit(settings: Word2VecConfig) -> FitAlone:
+    """The steps of a fit: alone, or together with the processes that torchrun has started or that have joined.
+
+    Raises:
+        ArgumentError: there are several, and they cannot make this fit.
+        LostProcessError: the others do not come.
+    """
+    if fits_alone() or (launched().size == 1 and "torch" not in sys.modules):
+        return FitAlone(settings)
+    from logq.processes import is_joined, world
+
+    if launched().size == 1 and not (is_joined() and world().size > 1):
+        return FitAlone(settings)
+    return pkgutil.resolve_name("logq.word2vec.fit_together:FitTogether")(settings)
