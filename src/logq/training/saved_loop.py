@@ -12,9 +12,8 @@ from logq.training.devices import Device
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Phase, TimeBudget
-from logq.training.rows_in_parts import rows_in_parts
 from logq.training.running_mean import Problems
-from logq.training.saved_rows import with_own_rows
+from logq.training.saved_rows import rows_in_parts, with_own_rows
 from logq.training.schedule import Schedule, WeightAverage
 from logq.training.seeds import Seeds
 from logq.training.task import Task
