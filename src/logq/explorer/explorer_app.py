@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from logq.evaluation.map_layout import Layout, check_layout
-from logq.explorer.explorer_page import TOP, explorer_page, explorer_points, names_of, sources_of
+from typing_extensions import Unpack
+
+from logq.explorer.explorer_page import ExplorerPage, PageOptions
 from logq.serving.application import check_serving, create_app
 from logq.serving.limits import ServingLimits
 
@@ -20,16 +21,7 @@ HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 def create_explorer(
-    model: Any,
-    beside: Any = None,
-    *,
-    top: int = TOP,
-    layout: Layout = "auto",
-    seed: int = 0,
-    title: str | None = None,
-    device: str = "cpu",
-    limits: ServingLimits | None = None,
-    progress: bool | None = False,
+    model: Any, beside: Any = None, *, limits: ServingLimits | None = None, **options: Unpack[PageOptions]
 ) -> "FastAPI":
     """Make an application with a page to explore a model, and the routes of `logq.serving.create_app` that it asks.
 
@@ -42,13 +34,8 @@ def create_explorer(
     Args:
         model: a folder or a file with word vectors or a recommender; or a model in memory.
         beside: another one, to compare.
-        top: maximum number of words or items on the map, the most frequent first.
-        layout: as for `logq.evaluation.word_map`.
-        seed: of the layout and the groups.
-        title: headline of the page.
-        device: of neural models in folders.
         limits: of requests.
-        progress: whether to show how far the layout is.
+        **options: `top`, `layout`, `seed`, `title`, `device` and `progress`, as for `write_explorer`.
 
     Raises:
         ModuleNotFoundError: FastAPI is not installed (the extra `serve`).
@@ -63,23 +50,13 @@ def create_explorer(
         True
     """
     check_serving()
-    check_layout(layout)
-    sources = sources_of(model, beside, device)
-    inner = [create_app(source.model, limits=limits) for source in sources]
+    explorer = ExplorerPage(model, beside, **options)
+    inner = [create_app(source.model, limits=limits) for source in explorer.sources]
     from fastapi import FastAPI
     from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import Response
 
-    points = explorer_points(sources, top, layout, seed=seed, alone=False, progress=progress)
-    page = explorer_page(
-        sources,
-        points,
-        names_of(model, beside),
-        title=title,
-        paths=["", "beside/"][: len(sources)],
-        explains=[source.explains for source in sources],
-        progress=progress,
-    )
+    page = explorer.live(["", "beside/"][: len(inner)])
     headers = {"Cache-Control": "no-store", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff"}
 
     @contextlib.asynccontextmanager

@@ -5,9 +5,10 @@ import importlib.resources
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError, check_int
 from logq._files import atomic_write
@@ -17,7 +18,7 @@ from logq.evaluation.map_points import NEIGHBORS, MapPoints, MapSource, WordSour
 from logq.serving.open_models import open_model
 from logq.vectors.keyed_vectors import KeyedVectors
 
-__all__ = ["LIVE", "TOP", "explorer_page", "explorer_points", "names_of", "source_of", "sources_of", "write_explorer"]
+__all__ = ["LIVE", "TOP", "ExplorerPage", "PageOptions", "names_of", "source_of", "sources_of", "write_explorer"]
 
 TOP = 2000
 """Points of a map, unless somebody says how many."""
@@ -95,31 +96,105 @@ def names_of(model: Any, beside: Any = None) -> list[str]:
     return names
 
 
-def explorer_points(
-    sources: Sequence[MapSource],
-    top: int = TOP,
-    layout: Layout = "auto",
-    *,
-    seed: int = 0,
-    alone: bool = True,
-    progress: bool | None = False,
-) -> MapPoints:
-    """Lay out the map of the first model; with more neighbors where a page has nobody to ask for them."""
-    more = _ALONE_NEIGHBORS if alone and sources[0].kind == "item" else NEIGHBORS
-    return arrange(sources[0], check_int("top", top), layout, seed=seed, neighbors=more, progress=progress)
+class PageOptions(TypedDict, total=False):
+    """The keyword arguments of ExplorerPage, which `create_explorer` and `write_explorer` take too."""
+
+    top: int
+    layout: Layout
+    seed: int
+    title: str | None
+    device: str
+    progress: bool | None
+
+
+class ExplorerPage:
+    """A page to explore a model, or two side by side.
+
+    Args:
+        model: a folder or a file with word vectors or a recommender; or a model in memory.
+        beside: another one, to compare.
+        top: maximum number of words or items on the map, the most frequent first.
+        layout: as for `logq.evaluation.word_map`.
+        seed: of the layout and the groups.
+        title: headline of the page.
+        device: of neural models in folders.
+        progress: whether to show how far it is.
+
+    Attributes:
+        sources: one model, or two.
+
+    Raises:
+        ArgumentError: there is no map of the model, or the other one has other things.
+        OSError, ValueError: a model cannot be loaded.
+
+    Example:
+        >>> page = ExplorerPage(KeyedVectors(["tea", "rail"], [[1.0, 0.0], [0.0, 1.0]]), layout="pca")
+        >>> points, html = page.alone()
+        >>> points.names, b"explorer" in html
+        (['tea', 'rail'], True)
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        beside: Any = None,
+        *,
+        top: int = TOP,
+        layout: Layout = "auto",
+        seed: int = 0,
+        title: str | None = None,
+        device: str = "cpu",
+        progress: bool | None = False,
+    ) -> None:
+        """See the class."""
+        check_layout(layout)
+        self.sources = sources_of(model, beside, device)
+        self._names = names_of(model, beside)
+        self._title = title if title is not None else " and ".join(self._names)
+        self._top, self._seed, self._progress = check_int("top", top), seed, progress
+        self._layout: Layout = layout
+
+    def alone(self) -> tuple[MapPoints, bytes]:
+        """What the map shows, and the page that asks nobody: it has vectors of words, or neighbors of items."""
+        points = self._points(_ALONE_NEIGHBORS if self.sources[0].kind == "item" else NEIGHBORS)
+        return points, self._html(points)
+
+    def live(self, paths: Sequence[str]) -> bytes:
+        """The page that asks each model at a path, such as "" and "beside/"."""
+        return self._html(self._points(NEIGHBORS), paths)
+
+    def _points(self, neighbors: int) -> MapPoints:
+        first, progress = self.sources[0], self._progress
+        return arrange(first, self._top, self._layout, seed=self._seed, neighbors=neighbors, progress=progress)
+
+    def _html(self, points: MapPoints, paths: Sequence[str] | None = None) -> bytes:
+        live = paths is not None
+        models: list[dict[str, Any]] = []
+        for at, (source, name) in enumerate(zip(self.sources, self._names, strict=True)):
+            known = None
+            neighbors = points.neighbors
+            if at:
+                neighbors = source.neighbors(points.ids, points.neighbors.near.shape[1], self._progress)
+                there = source.known(points.ids)
+                known = None if all(there) else [int(one) for one in there]
+            model: dict[str, Any] = {"name": name, "known": known}
+            if at or not live:
+                model |= {"near": neighbors.lists(), "similarity": neighbors.thousandths()}
+            if paths is not None:
+                model |= {"path": paths[at], "explains": source.explains}
+            elif source.kind == "item":
+                model["after"] = source.recommended(points.ids, ANSWERS, self._progress)
+            else:
+                model |= _packed(source, points.ids)
+            models.append(model)
+        example = [*_EXAMPLE] if points.kind == "word" and {*_EXAMPLE} <= {*points.names} else None
+        explore = {"live": live, "models": models, "k": ANSWERS, "example": example, "neighbors": _ALONE_NEIGHBORS}
+        program = importlib.resources.files("logq.explorer").joinpath("explorer.js").read_text(encoding="utf-8")
+        return page_of(points, self._title, explore=explore, program=program, policy=LIVE if live else ALONE)
 
 
 def write_explorer(
-    model: Any,
-    path: str | os.PathLike[str],
-    beside: Any = None,
-    *,
-    top: int = TOP,
-    layout: Layout = "auto",
-    seed: int = 0,
-    title: str | None = None,
-    device: str = "cpu",
-    progress: bool | None = False,
+    model: Any, path: str | os.PathLike[str], beside: Any = None, **options: Unpack[PageOptions]
 ) -> MapPoints:
     """Write a page to explore a model into one HTML file, which needs neither a server nor a network.
 
@@ -131,12 +206,9 @@ def write_explorer(
         model: a folder or a file with word vectors or a recommender; or a model in memory.
         path: file to write, atomically.
         beside: another one, to compare.
-        top: maximum number of words or items on the map, the most frequent first.
-        layout: as for `logq.evaluation.word_map`.
-        seed: of the layout and the groups.
-        title: headline of the page.
-        device: of neural models in folders.
-        progress: whether to show how far it is.
+        **options: `top`, the maximum number of words or items on the map, the most frequent first (2000); `layout`, as
+            for `logq.evaluation.word_map` ("auto"); `seed` of the layout and the groups (0); `title`, the headline of
+            the page; `device` of neural models in folders ("cpu"); `progress`, whether to show how far it is (False).
 
     Returns:
         What the map shows.
@@ -152,71 +224,10 @@ def write_explorer(
         ...     write_explorer(words, Path(folder, "page.html"), layout="pca").names
         ['tea', 'coffee', 'rail']
     """
-    check_layout(layout)
-    sources = sources_of(model, beside, device)
-    points = explorer_points(sources, top, layout, seed=seed, progress=progress)
-    page = explorer_page(sources, points, names_of(model, beside), title=title, progress=progress)
+    points, page = ExplorerPage(model, beside, **options).alone()
     with atomic_write(path) as file:
         file.write(page)
     return points
-
-
-def explorer_page(
-    sources: Sequence[MapSource],
-    points: MapPoints,
-    names: Sequence[str],
-    *,
-    title: str | None = None,
-    paths: Sequence[str] | None = None,
-    explains: Sequence[bool] = (),
-    progress: bool | None = False,
-) -> bytes:
-    """Return the page.
-
-    Args:
-        sources: one model or two.
-        points: of the first one.
-        names: what to call the models.
-        title: headline.
-        paths: where the page asks each model, such as "" and "beside/"; None for a page that asks nobody. That has
-            vectors of words, rounded to 8 bits, or lists of neighbors of items, and says so.
-        explains: of each model that is asked, whether it gives reasons.
-        progress: whether to show how far it is.
-
-    Example:
-        >>> sources = sources_of(KeyedVectors(["tea", "rail"], [[1.0, 0.0], [0.0, 1.0]]))
-        >>> b"explorer" in explorer_page(sources, explorer_points(sources, layout="pca"), ["words"])
-        True
-    """
-    live = paths is not None
-    models: list[dict[str, Any]] = []
-    for at, (source, name) in enumerate(zip(sources, names, strict=True)):
-        known = None
-        neighbors = points.neighbors
-        if at:
-            neighbors = source.neighbors(points.ids, points.neighbors.near.shape[1], progress)
-            there = source.known(points.ids)
-            known = None if all(there) else [int(one) for one in there]
-        model: dict[str, Any] = {"name": name, "known": known}
-        if at or not live:
-            model |= {"near": neighbors.lists(), "similarity": neighbors.thousandths()}
-        if paths is not None:
-            model |= {"path": paths[at], "explains": explains[at]}
-        elif source.kind == "item":
-            model["after"] = source.recommended(points.ids, ANSWERS, progress)
-        else:
-            model |= _packed(source, points.ids)
-        models.append(model)
-    example = [*_EXAMPLE] if points.kind == "word" and {*_EXAMPLE} <= {*points.names} else None
-    explore = {"live": live, "models": models, "k": ANSWERS, "example": example, "neighbors": _ALONE_NEIGHBORS}
-    program = importlib.resources.files("logq.explorer").joinpath("explorer.js").read_text(encoding="utf-8")
-    return page_of(
-        points,
-        title if title is not None else " and ".join(names),
-        explore=explore,
-        program=program,
-        policy=LIVE if live else ALONE,
-    )
 
 
 def _packed(source: MapSource, ids: Sequence[Any]) -> dict[str, Any]:
