@@ -7,8 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from logq._progress import format_bytes
 from logq.cli.terminal.errors import BadInputError, note
-from logq.cli.terminal.report import positional
+from logq.cli.terminal.report import positional, say
 from logq.folders.folder_contents import check_folder
 from logq.folders.index_folders import (
     compared_vectors,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from logq.retrieval import ItemIndex
     from logq.vectors import KeyedVectors
 
-__all__ = ["IndexedItems", "ModelQueries", "column_name", "feature_texts", "item_columns", "open_indexed"]
+__all__ = ["IndexedItems", "ModelQueries", "column_name", "feature_texts", "item_columns", "open_indexed", "say_index"]
 
 _MOST_QUERIES = 2000
 
@@ -163,6 +164,12 @@ def open_indexed(place: Path) -> IndexedItems:
     from logq.vectors.keyed_vectors import KeyedVectors
 
     return _Words(KeyedVectors.load(place))
+
+
+def say_index(what: str, seconds: float, folder: Path) -> None:
+    """Say that an index was made, and how large its folder is."""
+    size = format_bytes(sum(path.stat().st_size for path in folder.iterdir() if path.is_file()))
+    say(f"{what}, made in {seconds:.1f} s; {size} saved to ", (str(folder), "bold"), ".")
 
 
 def _own_rows(vectors: Any, what: str) -> ModelQueries:

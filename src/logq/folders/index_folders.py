@@ -1,10 +1,13 @@
 """Indexes of items in folders of their own, and that each was made from the model beside which it is used."""
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logq._files import atomic_write
 from logq.folders.folder_contents import FolderError, find_contents
 from logq.retrieval.index_registry import INDEXES
 
@@ -21,10 +24,29 @@ __all__ = [
     "hash_of_words",
     "load_index_of",
     "load_index_of_words",
+    "writing_index",
 ]
 
 MADE_OF = "made_of.json"
 """The file of an index that tells the vectors that it was made of."""
+
+
+@contextlib.contextmanager
+def writing_index(folder: Path) -> Generator[dict[str, Any], None, None]:
+    """A block that saves an index in a folder; what it puts into the dict tells later what the index was made of.
+
+    An index that the block does not finish tells nothing.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, writing_index(Path(folder)) as about:
+        ...     about["kind"] = "exact"
+    """
+    (folder / MADE_OF).unlink(missing_ok=True)
+    about: dict[str, Any] = {}
+    yield about
+    with atomic_write(folder / MADE_OF) as file:
+        file.write(json.dumps(about).encode())
 
 
 def load_index_of(found: "RecommenderFolder", folder: Path, metric: str | None = None) -> "ItemIndex":

@@ -1,27 +1,25 @@
 """`logq index`: items of a recommender, or words, in an index for fast search, or in a database."""
 
-import json
 import sys
 import time
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from logq._arguments import ArgumentError, masked
-from logq._files import atomic_write, is_stream
-from logq._progress import format_bytes
+from logq._files import is_stream
 from logq.cli.command_options import JsonOutput, Quiet, one_of
 from logq.cli.index_reports import check_index, choose, choose_fastest, compare_kinds, made_index
-from logq.cli.indexed_items import IndexedItems, open_indexed
+from logq.cli.indexed_items import IndexedItems, open_indexed, say_index
 from logq.cli.input_output import READS, WRITES, WRITES_FOLDER
 from logq.cli.shard_files import index_of_shards
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, output_folder
 from logq.cli.terminal.report import in_python, python_command, say, say_next
 from logq.folders.folder_contents import find_contents, is_shards
-from logq.folders.index_folders import MADE_OF
+from logq.folders.index_folders import MADE_OF, writing_index
 from logq.retrieval.index_registry import INDEX_KINDS, INDEXES
 from logq.retrieval.item_databases import DATABASES, find_database
 
@@ -73,7 +71,7 @@ def index(
             "--kind",
             metavar="NAME",
             help=f"Kind of the index: {', '.join(INDEX_KINDS)}.",
-            show_default="exact, with --recall the fastest",
+            show_default="exact, or with --recall the fastest",
             rich_help_panel="Index",
             autocompletion=one_of(*INDEX_KINDS),
         ),
@@ -84,7 +82,7 @@ def index(
             "--metric",
             metavar="NAME",
             help="inner_product, for `logq recommend --index`; or cosine, for `logq similar --index` and for words.",
-            show_default="inner_product, of words cosine",
+            show_default="inner_product; cosine for words",
             rich_help_panel="Index",
         ),
     ] = None,
@@ -154,7 +152,7 @@ def index(
     """Put the items of a recommender, or words, into an index for fast search, or into a database.
 
     An index finds the items with the highest scores without looking at all of them. --check measures how many of the
-    true best ones it finds, and how fast, by the model's own queries: users of the log, or with --metric cosine, and of
+    true best ones it finds, and how fast, by the model's own queries: users of the log; with --metric cosine and for
     words, the vectors themselves. --recall tries settings on one half of these queries until enough is found, building
     denser graphs or longer codes where that is not enough, verifies the choice on the other half, and saves it with the
     index; without --kind it takes the fastest of all kinds that are installed, exact search among them, and says so.
@@ -167,18 +165,17 @@ def index(
     Of vectors in shards, which several processes wrote, an index is built with one shard in memory at a time.
     """
     databases = _databases(to, duckdb, postgres)
-    _check_options(output, kind, option, native, check, recall, databases)
-    if as_json is not None and not (check or recall is not None):
-        raise BadInputError("--json: expected --check with it, whose numbers it writes")
     options = dict(_setting(text) for text in option or [])
+    by = None if metric is None else metric.value
+    asked = _IndexRequest(output, kind, by, options, native, check, recall, k, as_json, quiet)
+    asked.check_options(has_databases=bool(databases))
     for file in (duckdb, native, as_json):
         if file is not None:
             check_file(file)
-    by = None if metric is None else metric.value
     if is_shards(folder):
         if output is None or databases or native is not None:
             raise BadInputError("--output: expected it alone with vectors in shards, which become an index")
-        if check or recall is not None:
+        if asked.measured:
             hint = "`logq index MODEL -o INDEX --check` asks what the users of the model would"
             name = "--check" if check else "--recall"
             raise BadInputError(f"{name}: expected none with vectors in shards, which know no queries; {hint}")
@@ -186,92 +183,91 @@ def index(
         return
     items = open_indexed(folder)
     if output is not None:
-        _index(items, folder, output, kind, by, options, native, check, recall, k, as_json, quiet=quiet)
-    elif check or recall is not None:
+        _index(items, folder, output, asked)
+    elif asked.measured:
         kinds = INDEX_KINDS if kind is None else (kind,)
         compare_kinds(items, kinds, by or items.metric, options, recall, k, quiet=quiet, as_json=as_json)
     for name, address in databases:
         _write_items(items, name, address, table, by or items.metric, quiet=quiet)
 
 
-def _check_options(
-    output: Path | None,
-    kind: str | None,
-    option: list[str] | None,
-    native: Path | None,
-    check: bool,
-    recall: float | None,
-    databases: list[tuple[str, str]],
-) -> None:
-    """Check what goes with what."""
-    if kind is not None and kind not in INDEX_KINDS:
-        raise BadInputError(f"--kind: expected one of {', '.join(INDEX_KINDS)}, got {kind!r}")
-    measured = check or recall is not None
-    if output is None and not databases and not measured:
-        raise BadInputError("give a folder for the index by --output, a database by --to, or --check")
-    if output is None and native is not None:
-        raise BadInputError("--native: expected --output with it, the folder of the index")
-    if output is None and (kind or option) and not measured:
-        raise BadInputError("--kind and --option: expected --output with them, the folder of the index, or --check")
-    if option and kind is None and (output is None or recall is not None):
-        raise BadInputError("--option: expected --kind with it, whose setting it is")
-    if recall is not None and not 0 < recall <= 1:
-        raise BadInputError(f"--recall: expected a share in (0, 1], got {recall:g}")
-    if kind is not None:
-        INDEXES[kind].check_installed()
-    if output is not None and (there := find_contents(output)) is not None and there.family != "index":
-        raise BadInputError(
-            f"--output: {output} holds {there.name}, and an index has a folder of its own; take another one"
-        )
+class _IndexRequest(NamedTuple):
+    """What was typed of an index."""
+
+    output: Path | None
+    kind: str | None
+    metric: str | None
+    options: dict[str, int]
+    native: Path | None
+    check: bool
+    recall: float | None
+    k: int
+    json: Path | None
+    quiet: bool
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is compared with exact search."""
+        return self.check or self.recall is not None
+
+    def check_options(self, *, has_databases: bool) -> None:
+        """Check what goes with what."""
+        output, kind, recall = self.output, self.kind, self.recall
+        if kind is not None and kind not in INDEX_KINDS:
+            raise BadInputError(f"--kind: expected one of {', '.join(INDEX_KINDS)}, got {kind!r}")
+        if output is None and not has_databases and not self.measured:
+            raise BadInputError("give a folder for the index by --output, a database by --to, or --check")
+        if output is None and self.native is not None:
+            raise BadInputError("--native: expected --output with it, the folder of the index")
+        if output is None and (kind or self.options) and not self.measured:
+            raise BadInputError("--kind and --option: expected --output with them, the folder of the index, or --check")
+        if self.options and kind is None and (output is None or recall is not None):
+            raise BadInputError("--option: expected --kind with it, whose setting it is")
+        if recall is not None and not 0 < recall <= 1:
+            raise BadInputError(f"--recall: expected a share in (0, 1], got {recall:g}")
+        if kind is not None:
+            INDEXES[kind].check_installed()
+        if output is not None and (there := find_contents(output)) is not None and there.family != "index":
+            raise BadInputError(
+                f"--output: {output} holds {there.name}, and an index has a folder of its own; take another one"
+            )
+        if self.json is not None and not self.measured:
+            raise BadInputError("--json: expected --check with it, whose numbers it writes")
 
 
-def _index(
-    items: IndexedItems,
-    folder: Path,
-    output: Path,
-    kind: str | None,
-    metric: str | None,
-    options: dict[str, int],
-    native: Path | None,
-    check: bool,
-    recall: float | None,
-    k: int,
-    as_json: Path | None,
-    *,
-    quiet: bool,
-) -> None:
+def _index(items: IndexedItems, folder: Path, output: Path, asked: _IndexRequest) -> None:
     """Make an index, or take the one that is there, and check it."""
-    choice = None
-    if kind is None and recall is None and check and (output / MADE_OF).exists():
+    kind, options, choice = asked.kind, asked.options, None
+    if kind is None and asked.recall is None and asked.check and (output / MADE_OF).exists():
         if options:
             raise BadInputError(f"--option: expected --kind with it, as {output} is there already and is only checked")
-        made = items.load_index(output, metric)
+        made = items.load_index(output, asked.metric)
     else:
-        piped = (check or recall is not None) and not sys.stdout.isatty()  # then only the numbers are wanted
+        piped = asked.measured and not sys.stdout.isatty()  # then only the numbers are wanted
         began = time.perf_counter()
-        by, progress = metric or items.metric, False if quiet else None
-        if recall is None:
+        by, progress = asked.metric or items.metric, False if asked.quiet else None
+        if asked.recall is None:
             made = made_index(items, kind or "exact", by, options, progress)
         else:
             try:
                 if kind is None:
-                    choice = choose_fastest(items, by, recall, k, progress)
+                    choice = choose_fastest(items, by, asked.recall, asked.k, progress)
                 else:
-                    choice = choose(items, kind, by, options, recall, k, progress)
+                    choice = choose(items, kind, by, options, asked.recall, asked.k, progress)
             except ArgumentError as error:
                 raise BadInputError(
                     error.message("--recall" if error.name == "recall" else f"--option {error.name}")
                 ) from error
             made, options = choice.index, {**options, **choice.verified.options}
-        _save(items, made, output, options, choice, time.perf_counter() - began, quiet=quiet or piped)
-    if native is not None:
+        _save(items, made, output, options, choice, time.perf_counter() - began, quiet=asked.quiet or piped)
+    if asked.native is not None:
         if made.kind == "exact":
             raise BadInputError("--native: expected an index of faiss, usearch or hnswlib, by --kind; got exact")
         written: Any = made
-        written.write_native(native)
-    if check or choice is not None:
-        check_index(items, made, options, k, choice, quiet=quiet, as_json=as_json)
-    if not quiet and sys.stdout.isatty():
+        written.write_native(asked.native)
+    if asked.check or choice is not None:
+        check_index(items, made, options, asked.k, choice, quiet=asked.quiet, as_json=asked.json)
+    if not asked.quiet and sys.stdout.isatty():
         say_next([(items.search_command(folder, output, made.metric), "search in it")])
 
 
@@ -285,25 +281,15 @@ def _save(
     *,
     quiet: bool,
 ) -> None:
-    about: dict[str, Any] = {"vectors": items.fingerprint, "kind": made.kind, "options": options}
-    if choice is not None:
-        verified = choice.verified
-        setting = {verified.setting: verified.value} if verified.setting else {}
-        about["chosen"] = {"recall": verified.recall, **setting}
-    with output_folder(folder):
-        (folder / MADE_OF).unlink(missing_ok=True)
+    with output_folder(folder), writing_index(folder) as about:
+        about |= {"vectors": items.fingerprint, "kind": made.kind, "options": options}
+        if choice is not None:
+            verified = choice.verified
+            setting = {verified.setting: verified.value} if verified.setting else {}
+            about["chosen"] = {"recall": verified.recall, **setting}
         made.save(folder)
-        with atomic_write(folder / MADE_OF) as file:
-            file.write(json.dumps(about).encode())
-    if quiet:
-        return
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    say(
-        f"{made.kind} of {len(made):,} {items.what}, {made.dim} numbers each, made in {took:.1f} s; "
-        f"{format_bytes(size)} saved to ",
-        (str(folder), "bold"),
-        ".",
-    )
+    if not quiet:
+        say_index(f"{made.kind} of {len(made):,} {items.what}, {made.dim} numbers each", took, folder)
 
 
 def _databases(to: str | None, duckdb: Path | None, postgres: str | None) -> list[tuple[str, str]]:
