@@ -1,4 +1,4 @@
-"""Everything exported has a case in tests/cases.py, so that no class or function escapes the generic tests."""
+"""Everything exported has a case, so that no class or function escapes the generic tests."""
 
 import importlib
 from dataclasses import replace
@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from cases import FUNCTIONS, MODULES, NOT_AN_INSTANCE, SAMPLERS
-from logq import samplers
+from logq import recommenders, samplers
+from logq.estimators import ESTIMATORS
 from logq.functional import full_loss, sampled_loss
 from logq.nn import CandidateLoss
 from logq.objectives import OBJECTIVES, Objective
 from logq.samplers import Uniform, registry
+from model_cases import MODELS
+from recommender_cases import ALL
 
 C, SEED = 12, 3
 
@@ -79,3 +82,9 @@ def test_every_sampler_case_draws(name):
     candidates = SAMPLERS[name](C, torch.float64, SEED).draw(torch.tensor([1, 0, 11]))
     assert candidates.log_expected_count.dtype == torch.float64
     assert candidates.ids.dim() == (2 if "per_row" in name else 1)
+
+
+def test_each_recommender_and_each_encoder_has_a_case():
+    assert set(ALL) == {entry.class_name for entry in ESTIMATORS if entry.family == "recommender"}
+    encoders = {name for name in recommenders.__all__ if name.endswith("Encoder")}
+    assert {type(make()).__name__ for make in MODELS.values()} == encoders
