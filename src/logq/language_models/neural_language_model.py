@@ -123,7 +123,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: continue from that checkpoint, with the same text and settings; on a CPU to the same bits as a run
                 without interruption. Without a checkpoint there, start.
-            callbacks: what is called after each epoch and each so many updates, and may end the training with what was
+            callbacks: what is called after each epoch and every N updates, and may end the training with what was
                 learned until then: see logq.training.Callback.
             on_epoch: called with what `training_log` says of each epoch, before the callbacks.
 

@@ -188,7 +188,7 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
         str | None,
         Help(
             "Column of the log with the weight of each event as a target in the mean loss; None weighs all alike.",
-            more="P(y|x) is then that of a log in which each event came so many times. 'label' is that of the labels.",
+            more="P(y|x) is then that of a log in which each event occurs that often. 'label' is that of the labels.",
             typed="Column with the weight of each event as a target in the mean loss.",
             group="Loss",
             metavar="COLUMN",

@@ -105,7 +105,7 @@ class Recommender(RecommendingRanker):
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: continue from that checkpoint, with the same log and settings; without one, start.
             warm: go on from what was learned, with the events of `log` that are new; it need not have the others.
-            callbacks: what is called after each epoch and each so many updates, and may end the training with what was
+            callbacks: what is called after each epoch and every N updates, and may end the training with what was
                 learned until then: see logq.training.Callback. Models without epochs call none.
             on_epoch: called with what `training_log` says of each epoch, before the callbacks.
 

@@ -236,7 +236,7 @@ class TrainingConfig(DeviceConfig):
         AtLeast(0),
         Help(
             "Length of the last phase, in which the learning rate falls to 0, as a share of the epochs before it.",
-            more="They begin when patience has run out or, with a constant rate, when just so many are left of "
+            more="It begins when patience has run out or, with a constant rate, when exactly that much is left of "
             "`epochs` or of the time budget. A rate that stays high keeps the weights moving around a minimum; falling "
             "to 0 brings them there.",
             group="Stopping",

@@ -179,7 +179,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
                 a run that was never interrupted ("learned_unigram" excepted, whose distribution continues with other
                 draws). Without a checkpoint, start.
             progress: True shows a progress bar, False nothing, None a bar on a terminal and plain lines in a log.
-            callbacks: what is called after each epoch, or each so many words, and may end the training: see
+            callbacks: what is called after each epoch, or every N words, and may end the training: see
                 logq.training.Callback. The vectors can be asked and the model saved there.
             on_epoch_end: called with the model and the number of epochs done, before the callbacks.
 
