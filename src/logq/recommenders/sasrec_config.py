@@ -46,7 +46,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
         OneOf("positions", "prefixes"),
         Auto("by the length of histories"),
         Help(
-            "What an example of the training is",
+            "Kind of training example",
             more="positions: windows of at most max_length items, with a target at each item. prefixes: for each event "
             "the items before it, with that event as the only target, so that a history is seen as it will be when "
             "asked about; some ten times the computation on histories of twenty items.",
