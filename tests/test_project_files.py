@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOR_DEVELOPERS = {"all", "bench", "dev", "docs", "test"}
 COMPILED = {"hnswlib"}  # on the machine of its user, as it has no wheels
+CLUSTERS = {"spark", "ray"}  # hundreds of megabytes, of the version that a cluster has
 FORMS = sorted(path for path in ROOT.glob(".github/ISSUE_TEMPLATE/*.yml") if path.stem != "config")
 
 
@@ -39,7 +40,10 @@ def test_the_version_is_the_same_everywhere():
 def test_all_is_every_extra_that_a_user_may_want():
     extras = PROJECT["project"]["optional-dependencies"]
     [everything] = extras["all"]
-    assert set(re.fullmatch(r"logq\[(.*)\]", everything)[1].split(",")) == set(extras) - FOR_DEVELOPERS - COMPILED
+    assert (
+        set(re.fullmatch(r"logq\[(.*)\]", everything)[1].split(","))
+        == set(extras) - FOR_DEVELOPERS - COMPILED - CLUSTERS
+    )
 
 
 def test_addresses_are_those_of_the_project():

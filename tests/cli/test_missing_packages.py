@@ -34,6 +34,8 @@ COMMANDS = {
     "tune sasrec {log} -o {new}": ("optuna", "tune"),
     "diagnose {empty} --figure {new}.png": ("matplotlib", "plot"),
     "prepare {log} -o {new}": ("duckdb", "duckdb"),
+    "prepare {log} -o {new} --engine spark": ("pyspark", "spark"),
+    "prepare {log} -o {new} --engine ray": ("ray", "ray"),
 }
 
 

@@ -69,6 +69,11 @@ def test_prepares_checks_trains_and_evaluates(capsys: pytest.CaptureFixture[str]
         ("prepare log.csv -o parts --user who", "--user: expected one of the columns 'uid'"),
         ("prepare log.csv -o parts --memory lots", "--memory: expected a size such as 700MB, got 'lots'"),
         ("prepare log.csv -o parts --engine hadoop", "--engine: expected one of duckdb, spark"),
+        (
+            "prepare s3://shop/log.csv -o parts",
+            "expected paths of files, got 's3:/shop/log.csv'; no engine reads addresses",
+        ),
+        ("prepare log.csv -o s3://shop/parts", "expected paths of files, got 's3:/shop/parts'"),
         ("prepare --check log.csv -o parts", "--check: expected one folder"),
         ("prepare --check nowhere", "users.parquet: there is no such file"),
         ("train youtube-dnn . -o model", "expected a log, or a folder that `logq prepare` finished"),

@@ -1,8 +1,8 @@
-"""The programs for other engines in docs/large-logs.md, whose logs are those that DuckDB prepares."""
+"""Other engines make the log that DuckDB makes: Spark and Ray, and the program of docs/large-logs.md with polars."""
 
+import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import numpy as np
 import polars
 import pytest
 
+import logq
 from logq.logs import Interactions, check_partitions, prepare
+from prepared_logs import assert_same
 
 pytest.importorskip("duckdb")
 
@@ -36,19 +38,20 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def run(engine: str, needle: str, folder: Path, replaced: dict[str, str]) -> None:
-    """Run the program of the page that has a word in it, with other places and few partitions."""
+def run(engine: str, program: str, folder: Path) -> str:
+    """Run a program in a Python that has the engine, with a few workers of it; return what it prints."""
     python = os.environ.get(f"LOGQ_{engine.upper()}_PYTHON")
     if not python:
         pytest.skip(f"LOGQ_{engine.upper()}_PYTHON does not name a Python that has {engine}")
-    (program,) = (text for text in re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL) if needle in text)
-    for old, new in {"PARTITIONS = 1024": "PARTITIONS = 4", **replaced}.items():
-        assert old in program
-        program = program.replace(old, new)
-    settings = "--master local[1] --conf spark.sql.shuffle.partitions=4 --conf spark.ui.enabled=false pyspark-shell"
+    settings = "--master local[1] --conf spark.ui.enabled=false pyspark-shell"
     more = {"PYSPARK_SUBMIT_ARGS": settings, "SPARK_LOCAL_IP": "127.0.0.1", "RAY_USAGE_STATS_ENABLED": "0"}
     more["RAY_worker_niceness"] = "0"  # workers would wait for whatever else runs
-    subprocess.run([python, "-c", program], cwd=folder, env={**os.environ, **more}, check=True, timeout=900)
+    more["PYTHONPATH"] = str(Path(logq.__file__).parents[1])
+    done = subprocess.run(
+        [python, "-c", program], cwd=folder, env={**os.environ, **more}, capture_output=True, text=True, timeout=1800
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def events_of(log: Interactions) -> dict[Any, list[tuple[Any, ...]]]:
@@ -78,23 +81,52 @@ def test_polars(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     check(tmp_path / "by-polars", log)
 
 
-@pytest.mark.slow
-def test_spark(log: Path, tmp_path: Path) -> None:
-    run("spark", "pyspark", tmp_path, {"s3://log/": f"{log}/"})
-    parts = tmp_path / "parts"
-    parts.mkdir()
-    for file in (tmp_path / "out" / "events").glob("part-*.parquet"):
-        shutil.move(file, parts)
-    for side in ("users", "items"):
-        (file,) = (tmp_path / "out" / side).glob("part-*.parquet")
-        shutil.move(file, parts / f"{side}.parquet")
-    check(parts, log)
+OPTIONS: dict[str, Any] = {"partitions": 4, "min_item": 2, "min_user": 5}
+PREPARE = f"""
+from logq.logs import prepare
+prepare("log/*.parquet", "parts", engine="ENGINE", progress=False, **{OPTIONS})
+"""
+# Sessions and clusters that were there before are used, and stay.
+THERE = {
+    "spark": """
+from pyspark.sql import SparkSession
+session = SparkSession.builder.appName("mine").getOrCreate()
+session.sparkContext.pythonExec = __import__("sys").executable
+PREPARE
+session.sparkContext.setJobGroup("mine", "mine")
+print(session.range(5).count())
+""",
+    "ray": """
+import ray
+ray.init(num_cpus=1, include_dashboard=False)
+PREPARE
+print(ray.get(ray.remote(lambda: 5).remote()))
+""",
+}
 
 
 @pytest.mark.slow
-def test_ray(log: Path, tmp_path: Path) -> None:
-    parts = tmp_path / "parts"
-    parts.mkdir()
-    few = "import ray\nray.data.DataContext.get_current().default_hash_shuffle_parallelism = 2\n"
-    run("ray", "import ray", tmp_path, {"/shared/log": str(log), "/shared/parts": str(parts), "import ray\n": few})
-    check(parts, log)
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("engine", ["spark", "ray"])
+def test_clusters(engine: str, there: bool, log: Path, tmp_path: Path) -> None:
+    program = THERE[engine].replace("PREPARE", PREPARE) if there else PREPARE
+    printed = run(engine, program.replace("ENGINE", engine), tmp_path)
+    assert printed.split() == (["5"] if there else [])
+    prepare(str(log / "*.parquet"), tmp_path / "ours", progress=False, **OPTIONS)
+    assert_same(Interactions.open(tmp_path / "parts"), Interactions.open(tmp_path / "ours"), to_the_bit=True)
+    made = json.loads((tmp_path / "parts" / "manifest.json").read_text())["made"]["engine"]
+    assert made.startswith(f"{engine} ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["spark", "ray"])
+def test_errors_come_from_other_processes(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time\na,x,1\nb,y,2\nc,z,soon\n")
+    program = """
+from logq.cli import main
+print(main("prepare log.csv -o parts --time time --engine ENGINE -q".split()))
+"""
+    printed = run(engine, f"import sys; sys.stderr = sys.stdout\n{program.replace('ENGINE', engine)}", tmp_path)
+    assert "time: expected numbers, as the times before are, got 'soon' in row 3" in " ".join(printed.split())
+    assert printed.endswith("2\n")
+    assert not (tmp_path / "parts" / "manifest.json").exists()

@@ -12,7 +12,7 @@ import polars
 import pytest
 
 from logq.logs import Interactions, check_partitions, prepare
-from logq.logs.duckdb_steps import Preparation
+from logq.logs.duckdb_steps import DuckDBSteps
 from logq.logs.prepare_log import WORK
 
 pytest.importorskip("duckdb")
@@ -188,16 +188,16 @@ def test_files_of_others_are_kept(parts: Path, tmp_path: Path) -> None:
 
 
 def test_a_log_that_grows_while_it_is_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from logq.logs import duckdb_steps
+    from logq.logs import preparation
 
-    log, real = tmp_path / "log.csv", duckdb_steps.raw_log
+    log, real = tmp_path / "log.csv", preparation.raw_log
     log.write_text(TEXT)
 
     def raw_log(*arguments: Any) -> Any:
         log.write_text(TEXT + "new,i1,5\n")
         return real(*arguments)
 
-    monkeypatch.setattr(duckdb_steps, "raw_log", raw_log)
+    monkeypatch.setattr(preparation, "raw_log", raw_log)
     with pytest.raises(ValueError, match=r"log.csv: was changed while it was read"):
         prepare(log, tmp_path / "parts", progress=False)
 
@@ -268,16 +268,16 @@ def test_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     file, folder = tmp_path / "log.csv", tmp_path / "parts"
     file.write_text(TEXT)
 
-    def stop(self: Preparation) -> None:
+    def stop(self: DuckDBSteps) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Preparation, f"_make_{step}", stop)
+        patched.setattr(DuckDBSteps, f"_make_{step}", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(file, folder, progress=False)
     assert not (folder / "manifest.json").exists()
     with monkeypatch.context() as patched:
-        patched.setattr(Preparation, "_make_rows", stop)  # is not done again
+        patched.setattr(DuckDBSteps, "_make_rows", stop)  # is not done again
         prepare(file, folder, progress=False)
     theirs = Interactions.from_csv(file)
     ours = Interactions.open(folder)
@@ -316,7 +316,7 @@ def test_starts_anew_where_the_log_has_changed(tmp_path: Path, monkeypatch: pyte
     file, folder = tmp_path / "log.csv", tmp_path / "parts"
     file.write_text(TEXT)
     with monkeypatch.context() as patched:
-        patched.setattr(Preparation, "_make_coded", lambda self: 1 / 0)
+        patched.setattr(DuckDBSteps, "_make_coded", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             prepare(file, folder, progress=False)
     file.write_text(TEXT + "new,i1,5\n")

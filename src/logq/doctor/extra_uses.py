@@ -21,6 +21,8 @@ USES = {
     "qdrant": ("logq index --to qdrant:URL", "QdrantItems"),
     "milvus": ("logq index --to milvus:FILE.db", "MilvusItems"),
     "lancedb": ("logq index --to lancedb:FOLDER", "LanceDBItems"),
+    "spark": ("logq prepare --engine spark", "prepare(engine='spark')"),
+    "ray": ("logq prepare --engine ray", "prepare(engine='ray')"),
     "onnx": ("logq export --format onnx", "NeuralRecommender.export"),
     "tune": ("logq tune", "logq.tune", "OptunaPruning"),
     "serve": ("logq serve", "logq.serving.create_app"),

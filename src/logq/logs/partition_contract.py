@@ -1,6 +1,7 @@
 """The contract of a prepared log: checking what an engine wrote as Parquet, and making the arrays that are mapped.
 
-An engine (DuckDB here, Spark, Ray Data or polars by the programs in docs/large-logs.md) writes
+An engine (`prepare`, by DuckDB in one process or in tasks of Spark and Ray; or a program such as that with polars in
+docs/large-logs.md) writes
 
     users.parquet      user (integer or text, different), code (0, 1, ... in this order), count (events, > 0)
     items.parquet      item, code, count, of which none is above the one before

@@ -3,8 +3,8 @@
 import itertools
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from logq.logs.log_files import choose_columns, layout_of_log
 from logq.logs.parquet_reader import file_literal, quoted, text_literal
 from logq.logs.text_layout import Layout, joined_fields
 
-__all__ = ["RawLog", "column_of", "raw_log"]
+__all__ = ["RawLog", "column_of", "raw_log", "read_raw"]
 
 _CHUNK = 1 << 24  # bytes of a file that is rewritten
 _READ_BY_DUCKDB = (".gz", ".zst")
@@ -41,30 +41,94 @@ class RawLog:
 
     Args:
         files: of the log, in order.
-        select: the statement whose rows are those of the files: columns "user", "item", ... and "c0", "c1", ...
-        names: of each of these, the name that it has in the files.
-        text: whether all values are text, which says by itself what it is.
+        names: of each column of the table, "user", "item", ... and "c0", "c1", ..., the name that it has in the files.
+        layouts: of files of text, how each is written; none of Parquet.
         notes: what was guessed, for `Interactions.notes`.
         guesses: of each role that was guessed, what is to be said.
-        size: bytes of the files.
         decimal_comma: whether 3,5 is a number.
+        padded: whether a line of text may lack its last fields.
         repeats: which rows repeat the first line, as a condition, or "".
     """
 
     files: Sequence[Path]
-    select: str
     names: Mapping[str, str]
-    text: bool
-    notes: list[str] = field(default_factory=list[str])
+    layouts: Sequence[Layout] = ()
+    notes: Sequence[str] = ()
     guesses: Mapping[str, str] = field(default_factory=dict[str, str])
-    size: int = 0
     decimal_comma: bool = False
+    padded: bool = False
     repeats: str = ""
 
     @property
-    def further(self) -> dict[str, str]:
-        """The names of further columns by what they are called in SQL."""
-        return {key: name for key, name in self.names.items() if key.startswith("c")}
+    def text(self) -> bool:
+        """Whether all values are text, which says by itself what it is."""
+        return bool(self.layouts)
+
+    def only(self, number: int) -> "RawLog":
+        """One file of it, by its whole path, without what was looked at to find its columns."""
+        layouts = [layout._replace(sample=[], notes=[]) for layout in self.layouts[number : number + 1]]
+        return replace(self, files=[self.files[number].absolute()], layouts=layouts, notes=(), guesses={})
+
+    def select(self, work: Path, *, copied: bool = False, options: str = "") -> str:
+        """The statement whose rows are those of the files.
+
+        Args:
+            work: a folder for copies of files that DuckDB cannot read as they are.
+            copied: whether text is written anew, in UTF-8, also where its beginning does not ask for it.
+            options: further ones of `read_csv`, each after a comma.
+
+        Raises:
+            OSError: a file cannot be opened.
+        """
+        if not self.text:
+            # Columns are found by their names, and have the type that holds those of all files.
+            chosen = ", ".join(f"{quoted(name)} AS {quoted(key)}" for key, name in self.names.items())
+            source = f"read_parquet([{', '.join(map(file_literal, self.files))}], union_by_name = true)"
+            return f"SELECT {chosen} FROM {source}"
+        paths = [
+            _readable(file, layout._replace(plain=layout.plain and not copied), work, number, copied)
+            for number, (file, layout) in enumerate(zip(self.files, self.layouts, strict=True))
+        ]
+        return _select_text(self, paths, options)
+
+
+def read_raw(raw: RawLog, work: Path, execute: Callable[[str], None], again: Callable[[], None]) -> None:
+    """Run a statement over the rows of files; those of which only a later line shows how they are read are read again.
+
+    Args:
+        raw: the files.
+        work: a folder for copies.
+        execute: runs a statement with the rows of this one.
+        again: makes it possible to run another one after an error.
+
+    Raises:
+        ValueError: a file cannot be read as a table; the message names it.
+    """
+    copied, options = False, ""
+    while True:
+        try:
+            execute(raw.select(work, copied=copied, options=options))
+        except Exception as error:  # noqa: PERF203 - three times at most
+            said = str(error)
+            if raw.text and not options and "quoted new lines" in said:  # which one thread reads
+                options = ", parallel = false"
+            elif raw.text and not copied and "not utf-8" in said:
+                copied = True
+            elif type(error).__name__ in ("InvalidInputException", "ConversionException"):
+                raise ValueError(_about_csv(said, raw.files)) from None
+            else:
+                raise
+            again()
+        else:
+            return
+
+
+def _about_csv(said: str, files: Sequence[Path]) -> str:
+    """What DuckDB says of a line that is not like the others, beginning with the file."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    named = next((str(file) for file in files if str(file) in said), str(files[0]))
+    short = " ".join(lines[:3])[:300]
+    return f"{named}: cannot be read as a table ({short})"
 
 
 def column_of(role: str, number: int) -> str:
@@ -79,27 +143,21 @@ def column_of(role: str, number: int) -> str:
 
 def raw_log(
     files: Sequence[Path],
-    work: Path,
     connection: Any,
     asked: Mapping[str, "str | int | bool | None"],
     columns: Sequence[str],
     separator: str | None,
     header: bool | None,
-    copied: bool = False,
-    options: str = "",
 ) -> RawLog:
     """Find the columns of the files of a log, all of one kind, as `Interactions.from_csv` and `from_parquet` do.
 
     Args:
         files: text (also compressed) or Parquet.
-        work: a folder for copies of files that DuckDB cannot read as they are.
         connection: of DuckDB, to look into Parquet files.
         asked: the columns of users, items, times, labels and sessions.
         columns: further ones.
         separator: of the columns of text files; None detects it.
         header: whether their first lines have names; None detects it.
-        copied: whether text is written anew, in UTF-8, also where its beginning does not ask for it.
-        options: further ones of `read_csv`, each after a comma.
 
     Raises:
         ArgumentError: a column does not exist.
@@ -112,19 +170,14 @@ def raw_log(
     kinds = {file.suffix.lower() in (".parquet", ".pq") for file in files}
     if len(kinds) > 1:
         raise ArgumentError("sources", "files of one kind", "text files and Parquet files")
-    size = sum(file.stat().st_size for file in files)
     if kinds == {True}:
-        return _parquet(files, connection, asked, columns, size)
+        return _parquet(files, connection, asked, columns)
     layouts = [layout_of_log(file, asked, separator, header) for file in files]
     for file, layout in zip(files[1:], layouts[1:], strict=True):
         if _described(layout, in_order=False) != _described(layouts[0], in_order=False):
             first = f"{os.fspath(files[0])} ({_described(layouts[0])})"
             raise ValueError(f"{os.fspath(file)}: expected the columns of {first}, got {_described(layout)}")
-    paths = [
-        _readable(file, layout._replace(plain=layout.plain and not copied), work, number, copied)
-        for number, (file, layout) in enumerate(zip(files, layouts, strict=True))
-    ]
-    return _text(files, paths, layouts, asked, columns, size, options)
+    return _text(files, layouts, asked, columns)
 
 
 def _described(layout: Layout, *, in_order: bool = True) -> str:
@@ -146,9 +199,7 @@ def _parquet(
     connection: Any,
     asked: Mapping[str, "str | int | bool | None"],
     columns: Sequence[str],
-    size: int,
 ) -> RawLog:
-    # Columns are found by their names, and have the type that holds those of all files.
     source = f"read_parquet([{', '.join(map(file_literal, files))}], union_by_name = true)"
     schemas = [_schema(connection, file) for file in files]
     names = list(schemas[0])
@@ -175,8 +226,7 @@ def _parquet(
                 raise ValueError(
                     f"{os.fspath(file)}: expected {first} in the column {name!r}, as the files before, got {kind}"
                 )
-    select = ", ".join(f"{quoted(name)} AS {quoted(key)}" for key, name in named.items())
-    return RawLog(files, f"SELECT {select} FROM {source}", named, text=False, guesses=guesses, size=size)
+    return RawLog(files, named, guesses=guesses)
 
 
 def _schema(connection: Any, file: Path) -> dict[str, str]:
@@ -212,18 +262,31 @@ def _kind(of: str) -> str:
 
 def _text(
     files: Sequence[Path],
-    paths: Sequence[Path],
     layouts: Sequence[Layout],
     asked: Mapping[str, "str | int | bool | None"],
     columns: Sequence[str],
-    size: int,
-    further: str,
 ) -> RawLog:
     layout = layouts[0]
     roles, guesses, chosen, exact = choose_columns(layout, asked, columns)
     if twice := next((name for number, name in enumerate(chosen) if name in chosen[:number]), None):
         raise ValueError(f"{os.fspath(files[0])}: expected columns with different names, got {twice!r} twice")
     named = _named(roles, columns, layout.names)
+    notes = (note for number, of in enumerate(layouts) for note in of.notes if not number or note not in layout.notes)
+    same = [f"{quoted(key)} = {text_literal(name.strip())}" for key, name in named.items()]
+    return RawLog(
+        files,
+        named,
+        layouts,
+        notes=list(dict.fromkeys(notes)),
+        guesses=guesses,
+        decimal_comma=any(of.decimal_comma for of in layouts),
+        padded=layout.header or not exact,
+        repeats=" AND ".join(same) if layout.header else "",
+    )
+
+
+def _select_text(raw: RawLog, paths: Sequence[Path], further: str) -> str:
+    layout = raw.layouts[0]
     mark = layout.separator
     options = {
         "delim": text_literal(mark),
@@ -232,34 +295,19 @@ def _text(
         "escape": text_literal('"' if mark in ",;" else ""),
         "columns": "{" + ", ".join(f"'x{number}': 'VARCHAR'" for number in range(len(layout.names))) + "}",
         "auto_detect": "false",
-        "null_padding": str(layout.header or not exact).lower(),
+        "null_padding": str(raw.padded).lower(),
         "strict_mode": "true",
         "max_line_size": "16777216",
     }
     written = ", ".join(f"{name} = {value}" for name, value in options.items()) + further
     selects: list[str] = []
     # Files that follow each other with the columns in one order are read together.
-    for names, group in itertools.groupby(zip(paths, layouts, strict=True), key=lambda pair: pair[1].names):
+    for names, group in itertools.groupby(zip(paths, raw.layouts, strict=True), key=lambda pair: pair[1].names):
         listed = ", ".join(file_literal(path) for path, _ in group)
-        places = {key: f"x{names.index(name)}" for key, name in named.items()}
+        places = {key: f"x{names.index(name)}" for key, name in raw.names.items()}
         chosen = [f"{_stripped(place, mark)} AS {quoted(key)}" for key, place in places.items()]
         selects.append(f"SELECT {', '.join(chosen)} FROM read_csv([{listed}], {written})")
-    same = [f"{quoted(key)} = {text_literal(name.strip())}" for key, name in named.items()]
-    return RawLog(
-        files,
-        " UNION ALL ".join(selects),
-        named,
-        text=True,
-        notes=list(
-            dict.fromkeys(
-                note for number, of in enumerate(layouts) for note in of.notes if not number or note not in layout.notes
-            )
-        ),
-        guesses=guesses,
-        size=size,
-        decimal_comma=any(of.decimal_comma for of in layouts),
-        repeats=" AND ".join(same) if layout.header else "",
-    )
+    return " UNION ALL ".join(selects)
 
 
 def _stripped(column: str, mark: str) -> str:

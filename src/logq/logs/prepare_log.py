@@ -1,29 +1,29 @@
-"""`prepare`: a log of any size as a folder of coded, sorted partitions, made out of core by DuckDB."""
+"""`prepare`: a log of any size as a folder of coded, sorted partitions, made out of core, on one machine or on many."""
 
 import contextlib
 import errno
+import functools
 import glob
-import importlib.util
-import json
 import os
 import shutil
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq._files import atomic_write
 from logq._progress import Progress, say
-from logq._project import page
 from logq.logs.arranging import Cleaning
-from logq.logs.duckdb_steps import STEPS, Preparation
+from logq.logs.duckdb_steps import DuckDBSteps
 from logq.logs.frames import LogOptions, sorted_options
-from logq.logs.parquet_reader import import_duckdb, text_literal
+from logq.logs.parquet_reader import import_duckdb
 from logq.logs.partition_contract import finish
 from logq.logs.partitions import MANIFEST, MAPPED, is_prepared, read_manifest
+from logq.logs.preparation import Preparation, run_steps
+from logq.logs.prepare_engines import RUNNERS, check_engine, check_paths
+from logq.logs.task_steps import TaskRunner, TaskSteps
+from logq.logs.work_database import opened, reporting
 
 __all__ = ["prepare"]
 
@@ -54,21 +54,24 @@ def prepare(
     r"""Prepare a log of any size for `Interactions.open`: coded, sorted by user and time, in partitions of users.
 
     DuckDB does it out of core, in as much memory as it is given, and with files of its own beside the result, which are
-    removed at the end. What was done when a preparation is stopped, killed, or runs out of disk, is kept: the same call
-    goes on from there. The result is complete when its manifest.json is there, which is written last.
+    removed at the end: in this process, or in tasks that Spark or Ray runs on its machines. What was done when a
+    preparation is stopped, killed, or runs out of disk, is kept: the same call goes on from there. The result is
+    complete when its manifest.json is there, which is written last.
 
     Users, items, times and the order of events are those of `Interactions.from_csv` or `from_parquet`, and so are all
     options, guesses and what is dropped. Users are coded partition after partition, by first appearance in each: with
-    one partition the log is the same to the bit.
+    one partition the log is the same to the bit. With the same number of partitions all engines make the same log.
 
     Args:
         sources: one file or several with the same columns: text (also compressed) or Parquet; names may be patterns.
         folder: where the result goes.
-        engine: "duckdb"; for others docs/large-logs.md has programs.
+        engine: "duckdb"; or "spark" or "ray": in the session or cluster that this process has, else in the one that is
+            found by their own settings, else in a local one. All machines are to see the log and the folder under the
+            same paths, and to have logq with the extra of that name.
         memory: that DuckDB may use, such as "700MB"; None for a half of that of the machine, at most 4 GB. The process
-            takes some 200 MB more.
-        threads: None for one for each core.
-        partitions: P; None for one for each two million events.
+            takes some 200 MB more. Of Spark and Ray each task may use as much; None for its share of the machine's.
+        threads: None for one for each core; of Spark and Ray those of each task, None for one.
+        partitions: P; None for one for each two million events; with Spark and Ray for as many rows.
         separator: of columns; None detects it.
         header: whether the first line has names; None detects it.
         overwrite: replace a prepared log in the folder.
@@ -76,11 +79,12 @@ def prepare(
         options: as for `Interactions.from_frame`, without `user_ids` and `item_ids`.
 
     Raises:
-        ModuleNotFoundError: duckdb is not installed.
+        ModuleNotFoundError: duckdb, or the package of another engine, is not installed.
         FileExistsError: the folder holds a prepared log, or Parquet files of somebody else.
         ValueError: a file cannot be read, or has wrong values; the message names it.
         MemoryError: `memory` is not enough.
         OSError: a file cannot be opened or written.
+        ConnectionError: Spark or Ray cannot be started, or gives up tasks.
 
     Example:
         >>> import tempfile
@@ -92,7 +96,6 @@ def prepare(
         ...     Interactions.open(Path(folder, "parts"))
         Interactions(3 events, 2 users, 2 items)
     """
-    home = Path(folder)
     check_engine(engine)
     check_bool("overwrite", overwrite)
     if memory is not None and not isinstance(memory, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -103,11 +106,13 @@ def prepare(
         raise ArgumentError("partitions", f"at most {_MOST_PARTITIONS:,}", partitions)
     asked, columns, time_format, cleaning = sorted_options(options)
     _check_cleaning(cleaning)
-    files = source_files(sources)
+    check_paths("folder", [folder])
+    home, files = Path(folder), source_files(sources)
     _check_folder(home, files, overwrite)
     duckdb = import_duckdb("preparing a log")
     missing = cleaning.get("missing")
     settings = {
+        "engine": engine,
         "files": [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files],
         "asked": dict(asked),
         "columns": dict(columns) if isinstance(columns, Mapping) else list(columns),
@@ -119,25 +124,42 @@ def prepare(
         "duckdb": duckdb.__version__,
     }
     work = home / WORK
-    with _reporting(duckdb, home, memory), _opened(duckdb, work, settings, memory, threads, progress) as connection:
+    with (
+        _started(engine, memory, threads, progress) as steps,
+        reporting(duckdb, home, memory),
+        opened(duckdb, work, settings, memory, threads, progress) as connection,
+    ):
         _check_folder(home, files, overwrite)  # another process may just have finished it
-        run = Preparation(connection, work, files, settings)
+        run = steps(connection, work, files, settings)
         with Progress(run.size, "bytes", "preparing", progress) as shown:
-            with _watched(connection, shown, run.size) as execute:
-                for name, share in STEPS.items():
-                    execute(name, share, lambda name=name: run.step(name))
-            before = 1.0 - sum(STEPS.values())
-            made = {"engine": f"duckdb {duckdb.__version__}", "source": run.source()}
+            run_steps(run, shown)
+            before = 1.0 - sum(run.STEPS.values())
             if not (work / "out" / MANIFEST).exists():
                 finish(
                     work / "out",
-                    made,
+                    {"engine": ", ".join([*run.engines, f"duckdb {duckdb.__version__}"]), "source": run.source()},
                     dropped=run.result("events")["dropped"],
                     notes=run.notes(),
                     advance=lambda share: shown.advance(share * before * run.size, step="writing arrays"),
                 )
         _publish(work, home)
     shutil.rmtree(work)
+
+
+@contextlib.contextmanager
+def _started(
+    engine: str, memory: str | None, threads: int | None, progress: bool | None
+) -> Generator[Callable[..., Preparation], None, None]:
+    """What makes the steps of an engine, which is there until the end of the block."""
+    if engine not in RUNNERS:
+        yield DuckDBSteps
+        return
+    runner: TaskRunner = RUNNERS[engine](threads or 1)
+    try:
+        say(f"{runner.about}: {runner.where}", progress)
+        yield functools.partial(TaskSteps, runner=runner, memory=memory, threads=threads)
+    finally:
+        runner.close()
 
 
 def _check_cleaning(cleaning: Cleaning) -> None:
@@ -176,29 +198,6 @@ def _check_folder(home: Path, files: Sequence[Path], overwrite: bool) -> None:
             raise FileExistsError(errno.EEXIST, said, str(home))
 
 
-def check_engine(engine: str) -> None:
-    """Check the name of an engine.
-
-    Raises:
-        ModuleNotFoundError: its package is missing.
-        ArgumentError: it is not run from here.
-
-    Example:
-        >>> check_engine("duckdb")
-    """
-    packages = {"duckdb": "duckdb", "spark": "pyspark", "ray": "ray", "polars": "polars"}
-    if engine not in packages:
-        raise ArgumentError("engine", f"one of {', '.join(packages)}", engine)
-    if engine == "duckdb":
-        return
-    if importlib.util.find_spec(packages[engine]) is None:
-        text = f"engine={engine!r} needs {packages[engine]}, which is not installed: pip install {packages[engine]}"
-        raise ModuleNotFoundError(text, name=packages[engine])
-    has = f"{page('docs/large-logs.md')} has a program for {engine}"
-    hint = f"{has}, whose result `logq prepare --check` checks and finishes"
-    raise ArgumentError("engine", '"duckdb", which is run from here', engine, hint)
-
-
 def source_files(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
     """The files that are meant: names, or patterns, whose matches come in the order of their names.
 
@@ -210,6 +209,7 @@ def source_files(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[st
         [PosixPath('/dev/null')]
     """
     names = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    check_paths("sources", names)
     found: list[Path] = []
     for name in [os.fspath(name) for name in names]:
         matches = (
@@ -224,123 +224,6 @@ def source_files(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[st
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     return found
-
-
-@contextlib.contextmanager
-def _opened(
-    duckdb: Any, work: Path, settings: Mapping[str, Any], memory: str | None, threads: int | None, progress: bool | None
-) -> Generator[Any, None, None]:
-    """A connection to the database of the work so far; one of other files or other settings is begun anew."""
-    work.mkdir(parents=True, exist_ok=True)
-    file = work / "work.duckdb"
-    if file.exists() and not _fits(duckdb, file, settings):
-        say(
-            f"{work.parent}: what was prepared before is of other files or settings, or damaged: starting anew",
-            progress,
-        )
-        shutil.rmtree(work)
-        work.mkdir()
-    elif file.exists():
-        say(f"{work.parent}: going on from what was prepared before", progress)
-    connection = duckdb.connect(str(file))
-    try:
-        connection.execute(f"SET memory_limit = {text_literal(memory or _half_of_memory())}")
-        connection.execute(f"SET temp_directory = {text_literal(str(work / 'temporary'))}")
-        connection.execute("SET enable_progress_bar = true")
-        connection.execute("SET enable_progress_bar_print = false")
-        connection.execute("SET TimeZone = 'UTC'")
-        if threads is not None:
-            connection.execute(f"SET threads = {threads}")
-        yield connection
-    finally:
-        connection.close()
-
-
-def _fits(duckdb: Any, file: Path, settings: Mapping[str, Any]) -> bool:
-    try:
-        with duckdb.connect(str(file)) as connection:
-            found = connection.execute("SELECT result FROM steps WHERE name = 'settings'").fetchone()
-            has_files = connection.execute("SELECT count(*) FROM steps WHERE name = 'files'").fetchone()[0]
-    except duckdb.IOException as error:
-        if "lock" in str(error).lower():
-            raise BlockingIOError(
-                errno.EAGAIN, "another process prepares a log there", str(file.parent.parent)
-            ) from None
-        return False
-    except duckdb.Error:
-        return False
-    if found is None or json.loads(found[0]) != json.loads(json.dumps(settings)):
-        return False
-    out = file.parent / "out"  # without these the work was finished, and only this folder was left
-    return not has_files or (out / MANIFEST).exists() or (out / "users.parquet").exists()
-
-
-def _half_of_memory() -> str:
-    pages = getattr(os, "sysconf", lambda name: 1 << 19)
-    return f"{min(4 << 30, pages('SC_PHYS_PAGES') * 4096 // 2) >> 20}MiB"
-
-
-@contextlib.contextmanager
-def _reporting(duckdb: Any, home: Path, memory: str | None) -> Generator[None, None, None]:
-    """A block whose errors of DuckDB become those of Python, with the name of what they are about."""
-    full = "the disk is full; what was done is kept, and the same command goes on when there is space"
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(errno.ENOSPC, full, str(home)) from error
-    except duckdb.ParserException as error:
-        if "emory" not in str(error):
-            raise
-        raise ArgumentError("memory", "a size such as 700MB", memory) from None
-    except duckdb.Error as error:
-        said = " ".join(str(error).split())[:400]
-        if "No space left" in said or "max_temp_directory_size" in said:
-            raise OSError(errno.ENOSPC, full, str(home)) from error
-        if isinstance(error, duckdb.OutOfMemoryException):
-            raise MemoryError(
-                f"{home}: there is not enough memory to prepare it; memory (--memory) gives more ({said})"
-            ) from error
-        if isinstance(error, duckdb.IOException):
-            raise OSError(f"{home}: {said}") from error
-        raise ValueError(said) from error
-
-
-@contextlib.contextmanager
-def _watched(connection: Any, shown: Progress, size: float) -> Generator[Callable[..., None], None, None]:
-    """A block that runs steps beside a look at how far they are; Ctrl-C ends the step that runs."""
-
-    def execute(name: str, share: float, step: Callable[[], None]) -> None:
-        failed: list[BaseException] = []
-        ended = threading.Event()
-
-        def work() -> None:
-            try:
-                step()
-            except BaseException as error:
-                failed.append(error)
-            finally:
-                ended.set()
-
-        thread = threading.Thread(target=work, name="logq-prepare")
-        thread.start()
-        done = 0.0
-        try:
-            while not ended.wait(0.2):
-                now = min(max(done, connection.query_progress() / 100), 1.0)
-                shown.advance((now - done) * share * size, step=name)
-                done = now
-        except BaseException:
-            connection.interrupt()
-            raise
-        finally:
-            thread.join()
-        if failed:
-            raise failed[0]
-        shown.advance((1 - done) * share * size, step=name)
-
-    yield execute
 
 
 def _publish(work: Path, home: Path) -> None:

@@ -11,6 +11,7 @@ from logq.cli.input_output import READS, WRITES_FOLDER
 from logq.cli.log_reading import LogColumns, LogFormat, log_roles, tell_notes
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.report import plural, say, say_next
+from logq.logs.prepare_engines import ENGINES
 
 __all__ = ["EXAMPLES", "prepare"]
 
@@ -18,10 +19,9 @@ EXAMPLES = """
 logq prepare ratings.csv -o parts
 logq prepare log-*.csv.gz -o parts --user uid --item iid --memory 700MB
 logq prepare events.parquet -o parts --columns weight --min-item 5
+logq prepare /shared/log/*.parquet -o /shared/parts --engine spark
 logq prepare --check parts
 """
-
-_ENGINES = ("duckdb", "spark", "ray", "polars")
 
 
 def prepare(
@@ -63,12 +63,18 @@ def prepare(
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Memory to use, such as 700MB; the process takes some 200 MB more.",
+            help="Memory to use, such as 700MB; the process takes some 200 MB more. With spark and ray of each task.",
             show_default="half of the machine's, at most 4GB",
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Number of threads.", show_default="one per core")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Number of threads; with spark and ray those of each task, 1 by default.",
+            show_default="one per core",
+        ),
     ] = None,
     partitions: Annotated[
         int | None,
@@ -78,16 +84,17 @@ def prepare(
         str,
         typer.Option(
             metavar="NAME",
-            help="duckdb, which needs no cluster. For spark, ray and polars docs/large-logs.md has programs, whose "
-            "result --check finishes.",
-            autocompletion=one_of(*_ENGINES),
+            help="duckdb, which needs no cluster; spark or ray, in the session or cluster that their own settings "
+            "name, else on this machine, where all machines see LOG and DIR. docs/large-logs.md says what an engine of "
+            "your own has to write.",
+            autocompletion=one_of(*ENGINES),
         ),
     ] = "duckdb",
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Check a prepared log, file by file; finish one that another engine wrote.",
+            help="Check a prepared log, file by file; finish one that an engine of your own wrote.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a prepared log in DIR.")] = False,
@@ -97,7 +104,8 @@ def prepare(
 
     Users and items become codes, events are sorted by user and time, and everything goes to a folder of partitions,
     which `logq train` takes instead of a log and reads as it needs it. It is done by DuckDB (the extra `duckdb`)
-    in the memory that --memory says. When it is stopped, the same command goes on from there.
+    in the memory that --memory says, or on many machines by Spark or Ray (extras of these names), which make the same
+    log. When it is stopped, the same command goes on from there.
     """
     progress = False if quiet else None
     if check:
