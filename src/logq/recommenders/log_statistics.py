@@ -13,8 +13,8 @@ __all__ = ["LogStatistics"]
 MET = 500
 """How often skip-gram is to meet an item, on average: with fewer its vectors stay near the small random ones."""
 
-MOST_MET_EVENTS = 10**9
-"""Events of all epochs that are made for rare items' sake."""
+MOST_MET_EVENTS = 3 * 10**8
+"""Events of all epochs that are made for the sake of rare items: a minute or two of one core."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,9 @@ class NextItemConfig(NeuralConfig):
         """Epochs of skip-gram that item vectors start from."""
         if self.tables == "sharded":
             return AutomaticChoice(0, "no process has whole tables")
-        return AutomaticChoice(20 if log.num_events <= PRETRAINED_EVENTS else 0, f"{log.num_events:,} events")
+        if log.num_events > PRETRAINED_EVENTS:
+            return AutomaticChoice(0, f"{log.num_events:,} events")
+        return log.skip_gram_epochs(least=20)
 
 
 def _updates(log: LogStatistics, own: NextItemConfig) -> float:
