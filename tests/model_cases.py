@@ -111,6 +111,9 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
     "sasrec, hstu": lambda **o: SASRecEncoder(
         C, D, max_length=9, layer="hstu", heads=2, time_buckets=0, **{"dropout": 0.0, **o}
     ),
+    "sasrec, fuxi_linear": lambda **o: SASRecEncoder(
+        C, D, max_length=9, layer="fuxi_linear", heads=2, time_buckets=0, **{"dropout": 0.0, **o}
+    ),
     "sasrec, gru4rec": lambda **o: SASRecEncoder(
         C, D, max_length=9, layer="gru4rec", hidden=12, blocks=1, **{"dropout": 0.0, **o}
     ),

@@ -42,6 +42,7 @@ COMMON: dict[str, dict[str, Any]] = {
     "attention's layers": {"layer": "attention"},
     "BSARec's layers": {"layer": "bsarec"},
     "LiGR layers": {"layer": "ligr"},
+    "FuXi-Linear's layers": {"layer": "fuxi_linear", "heads": 4},
     "GRU4Rec's layers": {"layer": "gru4rec"},
     "full softmax": {"objective": "full_softmax"},
     "256 negatives": {"num_sampled": 256},

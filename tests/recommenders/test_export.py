@@ -122,6 +122,7 @@ LAYERS = {
     "bsarec, prefixes": {"causal_filter": False},
     "wearec": {},
     "hstu": {"time_buckets": 16, "heads": 2},
+    "fuxi_linear": {"time_buckets": 4, "heads": 2},
     "gru4rec": {},
 }
 

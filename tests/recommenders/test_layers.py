@@ -185,12 +185,52 @@ def hstu(block: Any, xs: Xs, times: list[float]) -> Xs:
     return found
 
 
+def fuxi_linear(block: Any, xs: Xs, times: list[float]) -> Xs:
+    """One state for each sum, which takes in one item after the other; waves are complex numbers."""
+    width, half = D // block.heads, block.parts // 2
+    of_content = torch.zeros(block.heads, width, width, dtype=torch.float64)
+    of_time = torch.zeros(block.widths[4], dtype=torch.complex128)
+    of_place = torch.zeros(16, block.widths[5], dtype=torch.complex128)
+    steps, then, found = 10_000 ** (-torch.arange(16, dtype=torch.float64) / 16), None, []
+    for x, age in zip(xs, times, strict=False):
+        u, q, k, v, t, p = apply(block.expand, norm(block.input_norm, x)).split(block.widths)
+        q, k, v = (silu(part).view(block.heads, width) for part in (q, k, v))
+        for head in range(block.heads):
+            of_content[head] *= torch.exp(-torch.exp(block.content_fading[head]))
+            of_content[head] += torch.outer(k[head], v[head])
+        parts = [norm(block.content_norm, torch.cat([q[head] @ of_content[head] for head in range(block.heads)]))]
+        if half:
+            seen, shares = torch.zeros_like(t), block.time_shares.repeat_interleave(len(t) // block.parts, dim=1)
+            if age >= 0:
+                for i in range(len(t)):
+                    part = i * block.parts // len(t)
+                    turns = 2 * math.pi / 16 ** (part % half)
+                    if then is not None:
+                        fading = math.log(1 + math.exp(block.time_fading[part % half]))
+                        of_time[i] *= torch.exp(
+                            (then - age) * turns * torch.tensor(complex(-fading, 1), dtype=torch.complex128)
+                        )
+                    of_time[i] += t[i]
+                    seen[i] = of_time[i].imag if part < half else of_time[i].real
+                then = age
+            parts.append(norm(block.time_norm, shares[0] * seen + shares[1] * t))
+        if len(p):
+            of_place = of_place * torch.exp(1j * steps)[:, None] + p
+            seen = block.waves[0] @ of_place.real + block.waves[1] @ of_place.imag
+            parts.append(norm(block.place_norm, block.place_shares[0] * seen + block.place_shares[1] * p))
+        x = x + apply(block.project, silu(u) * torch.cat(parts))
+        gate, value = apply(block.gate, norm(block.feed_forward_norm, x)).chunk(2)
+        found.append(x + apply(block.contract, silu(gate) * value))
+    return found
+
+
 STUDENT: dict[str, Callable[..., Xs]] = {
     "attention": attention,
     "ligr": ligr,
     "bsarec": bsarec,
     "wearec": wearec,
     "hstu": hstu,
+    "fuxi_linear": fuxi_linear,
     "gru4rec": gru4rec,
 }
 
@@ -208,7 +248,7 @@ def encoded(model: SASRecEncoder, items: list[int], times: list[float]) -> Xs:
             x = x + model.places.weight[len(items) - 1 - place]
         xs.append(norm(model.norm, x) if config.norm == "post" else x)
     for block in model.blocks:
-        xs = STUDENT[config.layer](block, xs, *([times] if config.layer == "hstu" else []))
+        xs = STUDENT[config.layer](block, xs, *([times] if "time_buckets" in LAYERS[config.layer].options else []))
     return [norm(model.norm, x) for x in xs] if config.norm == "pre" else xs
 
 
@@ -237,6 +277,9 @@ CASES: dict[str, dict[str, Any]] = {
     "wearec, even": {"layer": "wearec", "max_length": 8, "alpha": 0.6, "positions": "start", "norm": "pre"},
     "hstu": {"layer": "hstu", "heads": 2, "time_buckets": 9},
     "hstu, start": {"layer": "hstu", "positions": "start", "time_buckets": 0},
+    "fuxi_linear": {"layer": "fuxi_linear", "heads": 2, "time_buckets": 3},
+    "fuxi_linear, start": {"layer": "fuxi_linear", "positions": "start", "time_buckets": 0, "hidden": 12},
+    "fuxi_linear, none": {"layer": "fuxi_linear", "positions": "none", "time_buckets": 2, "blocks": 1},
     "gru4rec": {"layer": "gru4rec", "hidden": 12},
     "gru4rec, start": {"layer": "gru4rec", "blocks": 1, "positions": "start"},
 }
@@ -396,7 +439,7 @@ def fitted(name: str, **changes: Any) -> SASRec:
     return SASRec(16, **{**settings, "blocks": 1, **changes}).fit(planted_split().train, progress=False)
 
 
-LEARNERS = ["attention, relative, post", "ligr", "bsarec, pre", "wearec", "hstu", "gru4rec"]
+LEARNERS = ["attention, relative, post", "ligr", "bsarec, pre", "wearec", "hstu", "fuxi_linear", "gru4rec"]
 FEW = [pytest.param(n, marks=() if n == "wearec" else pytest.mark.slow) for n in LEARNERS]
 
 
@@ -429,12 +472,13 @@ def timed_log() -> Interactions:
 
 
 @pytest.mark.slow
-def test_time_reaches_training_and_answers_and_goes_through_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("timed", [{"layer": "hstu", "time_buckets": 64}, {"layer": "fuxi_linear"}], ids=str)
+def test_time_reaches_training_and_answers_and_goes_through_a_file(timed: dict[str, Any], tmp_path: Path) -> None:
     log = timed_log()
     items, times = log.items.reshape(-1, 4).astype(np.int64), log.timestamps.reshape(-1, 4)
-    settings: dict[str, Any] = {"layer": "hstu", "blocks": 1, "heads": 2, "dropout": 0.0, "max_length": 4, "seed": 1}
+    settings: dict[str, Any] = {**timed, "blocks": 1, "heads": 2, "dropout": 0.0, "max_length": 4, "seed": 1}
     settings |= {"objective": "full_softmax", "lr": 0.01, "epochs": 80, "batch_size": 32, "examples": "prefixes"}
-    model = SASRec(16, time_buckets=64, patience=None, ema=None, **settings).fit(log, progress=False)
+    model = SASRec(16, patience=None, ema=None, **settings).fit(log, progress=False)
     model.save(tmp_path / "m")
     again = SASRec.load(tmp_path / "m")
     timeless = Histories(items[:, :3].reshape(-1), np.arange(161) * 3, np.full(160, -1))
@@ -498,7 +542,7 @@ def test_onnx_answers_as_the_model_does(name: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     model = fitted(name, epochs=1, max_length=5)
     names = model.export(tmp_path / "tower.onnx")
-    assert names == (["history", "history.time"] if name == "hstu" else ["history"])
+    assert names == (["history", "history.time"] if CASES[name].get("time_buckets") else ["history"])
     session = onnxruntime.InferenceSession((tmp_path / "tower.onnx").read_bytes(), providers=["CPUExecutionProvider"])
     for codes in (np.arange(1), np.arange(7)):
         inputs = model._inputs(model.known.of_codes(codes))

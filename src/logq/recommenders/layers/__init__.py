@@ -1,4 +1,4 @@
-"""Layers for histories of items, one paper a file: SASRec's attention, LiGR, BSARec, WEARec, HSTU, GRU4Rec."""
+"""Layers for histories of items, one paper a file: attention, LiGR, BSARec, WEARec, HSTU, FuXi-Linear, GRU4Rec."""
 
 import lazy_loader
 

@@ -1,6 +1,7 @@
 from .attention_layer import AttentionLayer as AttentionLayer
 from .bsarec import BSARecLayer as BSARecLayer
 from .causal_attention import CausalAttention as CausalAttention
+from .fuxi_linear import FuXiLinearLayer as FuXiLinearLayer
 from .gru4rec import GRU4RecLayer as GRU4RecLayer
 from .hstu import HSTULayer as HSTULayer
 from .layer_config import LAYERS as LAYERS

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from logq._arguments import ArgumentError
 from logq.recommenders.layers.attention_layer import AttentionLayer
 from logq.recommenders.layers.bsarec import BSARecLayer
+from logq.recommenders.layers.fuxi_linear import FuXiLinearLayer
 from logq.recommenders.layers.gru4rec import GRU4RecLayer
 from logq.recommenders.layers.hstu import HSTULayer
 from logq.recommenders.layers.ligr import LiGRLayer
@@ -21,6 +22,7 @@ LAYERS: Mapping[str, type[SequenceLayer]] = {
     "bsarec": BSARecLayer,
     "wearec": WEARecLayer,
     "hstu": HSTULayer,
+    "fuxi_linear": FuXiLinearLayer,
     "gru4rec": GRU4RecLayer,
 }
 """name -> (dim, max_length, config) -> layer."""

@@ -63,9 +63,10 @@ class BlockConfig(Config):
         Help(
             "How layers know positions",
             more="start: a learned vector for each, counted from the first item of the window; end: from the last one, "
-            "where only what follows it is learned; relative: a learned bias of attention for each distance, so that "
-            "a window and each beginning of it are seen alike; none. None takes what suits the layer.",
-            default="start, but relative for hstu, and none for gru4rec",
+            "where only what follows it is learned; relative: a learned bias of attention for each distance, of which "
+            "fuxi_linear learns waves, so that a window and each beginning of it are seen alike; none. None takes what "
+            "suits the layer.",
+            default="start, but relative for hstu and fuxi_linear, and none for gru4rec",
         ),
     ] = None
     norm: Annotated[
@@ -108,9 +109,11 @@ class BlockConfig(Config):
         int | None,
         AtLeast(0),
         Help(
-            "Number of lengths of time between items that hstu tells apart; 0 leaves time out.",
-            more="Each is 1.35 times the one before, from one unit of the log's times on. None takes 128.",
-            default="128",
+            "Number of lengths of time between items that hstu tells apart, and of periods that fuxi_linear has; 0 "
+            "leaves time out.",
+            more="Each is 1.35 times the one before (fuxi_linear: 16 times, at most 16 of them), from one unit of the "
+            "log's times on. None takes 128 and 8.",
+            default="128 for hstu, 8 for fuxi_linear",
         ),
     ] = None
     init_std: Annotated[
