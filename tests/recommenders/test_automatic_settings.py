@@ -191,7 +191,7 @@ def test_a_layer_is_chosen_anew_with_what_it_reads() -> None:
     assert SASRec(heads=2, norm="pre", **FAST).fit(walks(30, 12, 9), progress=False).layer == "bsarec"
 
 
-@pytest.mark.filterwarnings("ignore:layer .hstu. knows positions alone")
+@pytest.mark.filterwarnings("ignore:layer .(hstu|fuxi_linear). knows positions alone")
 @pytest.mark.parametrize("layer", sorted(LAYERS))
 def test_every_layer_can_be_chosen_by_name_alone(layer: str) -> None:
     model = SASRec(**FAST, layer=layer).fit(walks(30, 12, 9), progress=False)
