@@ -166,7 +166,8 @@ print("\\n".join(sorted(set(found))))
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         what = f"a process that imports {', '.join(here)} is not done after {_PATIENCE} seconds"
-        yield Trouble("warning", what, "install one of them anew; two OpenMP libraries wait for each other")
+        remedy = "if the machine was not busy, install one of them anew: two OpenMP libraries wait for each other"
+        yield Trouble("warning", what, remedy)
         return
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
