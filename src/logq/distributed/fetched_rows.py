@@ -1,5 +1,6 @@
 """The rows of a step: asked of their owners, brought to the loss, and their gradients sent back."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import NamedTuple, Protocol
@@ -99,7 +100,7 @@ class Step(NamedTuple):
     Args:
         weight: (U + S, D), whose gradients go to the owners.
         bias: (U + S,), or None.
-        log_q: (U + S,) natural logs of expected counts, or None where there is no sampler.
+        log_q: (U + S,) natural logs of expected counts, or None where owners know of none.
         sample: or None.
 
     Example:
@@ -118,17 +119,19 @@ def bring_rows(
     request: RowRequest,
     sampler: Stratified | None = None,
     *,
-    draw: bool = True,
+    tell: Callable[[Tensor], Tensor] | None = None,
     learn: Tensor | None = None,
+    learners: Sequence[Stratified] = (),
 ) -> Step:
     """The rows of a request, and a sample of all classes.
 
     Args:
         part: the own rows, which others ask for.
         request: what this process needs.
-        sampler: whose log Q comes with each row.
-        draw: whether a sample comes too.
+        sampler: whose sample comes too, and whose log Q with each row; None for no sample.
+        tell: without a sample, from own rows (N,) to log Q that comes with them; None for none.
         learn: (N,) bool, which of the classes that were asked for are targets to learn from; None learns nothing.
+        learners: that learn from them.
     """
     with torch.no_grad():
         columns = [request.rows[:, None]]
@@ -140,14 +143,16 @@ def bring_rows(
         own_rows = drawn_log_q = asked_log_q = None
         if sampler is not None:
             own_rows, drawn_log_q, asked_log_q = sampler.draw_own(asked[:, 0])
-            if learn is not None:
-                sampler.learn_own(asked[:, 0], asked[:, 1])
             part.read_ahead(own_rows)
+        elif tell is not None:
+            asked_log_q = tell(asked[:, 0])
+        for learner in learners if learn is not None else ():
+            learner.learn_own(asked[:, 0], asked[:, 1])
         message = _message(part, asked[:, 0], asked_log_q)
         found = exchange(message, request.received, request.sent, part.group)
         found = torch.empty_like(found).index_copy_(0, request.order, found)
         sample = None
-        if sampler is not None and own_rows is not None and draw:
+        if sampler is not None and own_rows is not None:
             message = torch.cat([_message(part, own_rows, drawn_log_q), as_bytes(own_rows.int())], dim=1)
             every = all_rows(message, sampler.strata, part.group)
             (rows,) = from_bytes(every[:, -4:], [(torch.int32, None)])
@@ -156,7 +161,7 @@ def bring_rows(
             found = torch.cat([found, every[:, :-4]])
             del every
         del message
-        weight, bias, log_q = _read(part, found, None if sampler is None else sampler.dtype)
+        weight, bias, log_q = _read(part, found, None if asked_log_q is None else asked_log_q.dtype)
     weight, bias = arrived(weight, bias, partial(_send_back, part, request, asked[:, 0], sample))
     return Step(weight, bias, log_q, sample)
 

@@ -16,6 +16,7 @@ from logq._arguments import ArgumentError
 from logq.candidates import IGNORED, as_columns
 from logq.distributed.row_messages import arrived, as_bytes, from_bytes
 from logq.distributed.stratified import Stratified
+from logq.distributed.table_draws import TableDraws
 from logq.distributed.table_part import TablePart
 from logq.functional import full_loss
 from logq.kernels.logits import logits
@@ -206,14 +207,14 @@ def log_normalizers(
 
 @torch.no_grad()
 def best_of_all(
-    part: TablePart, settings: LossSettings, sampler: Stratified | None, input: Tensor, batches: list[int], k: int
+    part: TablePart, settings: LossSettings, draws: TableDraws | None, input: Tensor, batches: list[int], k: int
 ) -> Best:
     """The k best of all classes for this process's queries: each process searches its own rows, and sends its k best.
 
     Args:
         part: the own rows.
         settings: of a loss.
-        sampler: whose log Q is needed to tell log P from F; or None.
+        draws: whose log Q is needed to tell log P from F; or None.
         input: (b, D).
         batches: b of all processes.
         k: at most C.
@@ -221,8 +222,8 @@ def best_of_all(
     vectors = all_rows(input, batches, part.group)
 
     def log_q(rows: slice) -> Tensor:
-        assert sampler is not None
-        return sampler.own_log_expected_count(torch.arange(rows.start, rows.stop, device=input.device))
+        assert draws is not None
+        return draws.own_log_expected_count(torch.arange(rows.start, rows.stop, device=input.device))
 
     found = best_classes(
         settings.objective,
@@ -232,7 +233,7 @@ def best_of_all(
         k,
         temperature=settings.temperature,
         cosine=settings.cosine,
-        log_q=None if sampler is None else log_q,
+        log_q=None if draws is None else log_q,
     )
     ids, columns = part.placing.ids(found.ids + part.own.start), found.ids.shape[1]
     missing = (0, k - columns)  # where a process has less than k classes

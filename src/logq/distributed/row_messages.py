@@ -61,7 +61,7 @@ def as_bytes(*columns: Tensor) -> Tensor:
         >>> as_bytes(torch.ones(2, dtype=torch.int32), torch.ones(2, 3)).shape
         torch.Size([2, 16])
     """
-    flat = [column.reshape(len(column), -1) if column.dim() > 1 else column[:, None] for column in columns]
+    flat = [column.flatten(1) if column.dim() > 1 else column[:, None] for column in columns]
     return torch.cat([column.contiguous().view(torch.uint8) for column in flat], dim=1)
 
 

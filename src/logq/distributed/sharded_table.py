@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._arguments import ArgumentError, check_int
 from logq.candidates import as_columns
 from logq.distributed.fetched_rows import RowRequest, bring_rows
 from logq.distributed.moved_queries import all_told, best_of_all, log_normalizers
 from logq.distributed.sharded_losses import by_queries, loss_of_table
-from logq.distributed.stratified import Stratified
+from logq.distributed.table_draws import TableDraws
 from logq.distributed.table_part import Initial, MakeOptimizer, TablePart
 from logq.graph_breaks import outside_of_graphs
 from logq.kernels.logits import logits
@@ -29,7 +29,7 @@ __all__ = ["ShardedClassTable"]
 class ShardedClassTable(ClassTable):
     """Class weights (C, D) and biases (C,) of which each process holds, and updates, a part: rows, biases, states.
 
-    It takes the place of the sizes in the losses of logq.nn, whose sampler is a Stratified then:
+    It takes the place of the sizes in the losses of logq.nn:
 
         loss = SampledSoftmaxLoss(table, Stratified(Unigram(counts, 8192)))
         loss(query, targets).backward()         # each process with its own batch, which may be empty
@@ -38,6 +38,16 @@ class ShardedClassTable(ClassTable):
     A step moves the rows of its targets, with their biases and log Q, from their owners, a sample to all processes, and
     gradients back. Where the queries of all processes are fewer than the sample, and for losses over all classes, the
     queries go to the rows instead (`explain`). Every process has to call the same methods in the same order.
+
+    A sampler that draws one sample of all classes is in a Stratified, so that each process draws from its own rows.
+    Samplers that draw from the batch or for each row are as with other weights, also in a Mixture with a Stratified:
+
+        InBatch(C, counts=counts, group="world")                # the targets of all processes; "node", n, None
+        Mixture([InBatch(C, group="node"), Stratified(Uniform(C, 8192))])
+
+    They are whole in each process: InBatch and CrossBatch keep 4 bytes of each class where they have counts, and 16
+    where they learn. What they learn is of the targets of all processes, if the table is of all. With them rows always
+    go to the queries.
 
     The loss is a mean over the targets of all processes: each process gets its share of that times W, so that the
     average over the processes is the loss of the joined batch. Gradients are averaged as well, those of the table here
@@ -60,7 +70,8 @@ class ShardedClassTable(ClassTable):
             with it, which are written over, and the operating system keeps in memory what is in use. Adagrad and
             LazyAdam have as large a state as the rows, RowWiseAdagrad one number for each. They take
             their room on disk at once.
-        plan: "rows" or "queries", to have a step move one of them whatever it costs; None for the cheaper one.
+        plan: "rows" or "queries", to have a step with a Stratified move one of them whatever it costs; None for the
+            cheaper one.
         device, dtype: of the rows, torch's defaults if None. The backend of the group must carry them: gloo for the
             CPU, nccl for GPUs.
         progress: of filling the table, as elsewhere: True, False, or None for a terminal.
@@ -160,8 +171,8 @@ class ShardedClassTable(ClassTable):
         check_shape("query", query, "BD", {"D": self.dim})
         if check_int("k", k) > self.num_classes:
             raise ArgumentError("k", f"at most C = {self.num_classes}", k)
-        settings, sampler, batches = self._readout(LossSettings(FULL_SOFTMAX, None), query)
-        found = best_of_all(self.part, settings, sampler, query, batches, k)
+        settings, draws, batches = self._readout(LossSettings(FULL_SOFTMAX, None), query)
+        found = best_of_all(self.part, settings, draws, query, batches, k)
         return found.log_p, found.ids
 
     def explain(self, batch: int, num_sampled: int) -> str:
@@ -203,12 +214,7 @@ class ShardedClassTable(ClassTable):
         """As ClassTable; checks that are left for the losses are theirs."""
         objective, sampler = settings.objective, settings.sampler
         if sampler is not None:
-            if not isinstance(sampler, Stratified):
-                hint = f"Stratified({type(sampler).__name__}(...)) lets each process draw from its own rows"
-                raise ArgumentTypeError(
-                    "sampler", "a Stratified beside a ShardedClassTable", Verbatim(type(sampler).__name__), hint
-                )
-            sampler.join(self.part.placing, self.part.rank)
+            TableDraws(self.part, sampler).join()
         if objective.label_smoothing:
             raise ArgumentError("label_smoothing", "0 with a ShardedClassTable", objective.label_smoothing)
         if self.part.bias is not None and self.part.is_new:
@@ -232,15 +238,15 @@ class ShardedClassTable(ClassTable):
         """As ClassTable."""
         check_shape("input", input, "BD", {"D": self.dim})
         check_ids("targets", targets, self.num_classes, ignore_index=settings.ignore_index)
-        settings, sampler, batches = self._readout(settings, input)
+        settings, draws, batches = self._readout(settings, input)
         is_true = as_columns(targets != settings.ignore_index)
         request = RowRequest.of(self.part, as_columns(targets)[is_true])
-        step = bring_rows(self.part, request, sampler, draw=False)
+        step = bring_rows(self.part, request, tell=None if draws is None else draws.own_log_expected_count)
         places = as_columns(targets).masked_fill(~is_true, 0).masked_scatter(is_true, request.inverse)
         total = None
         if settings.objective.approximates.normalized:
             every = torch.arange(len(self.part.own), device=input.device)
-            log_q = None if sampler is None else sampler.own_log_expected_count(every)
+            log_q = None if draws is None else draws.own_log_expected_count(every)
             total = log_normalizers(self.part, settings, input, batches, log_q)
         if not len(request.unique):
             return input.new_zeros(targets.shape)
@@ -253,16 +259,15 @@ class ShardedClassTable(ClassTable):
     @outside_of_graphs
     def topk_of(self, settings: LossSettings, input: Tensor, k: int) -> TopK:
         """As ClassTable."""
-        settings, sampler, batches = self._readout(settings, input)
-        return best_of_all(self.part, settings, sampler, input, batches, k).of_all(settings.objective)
+        settings, draws, batches = self._readout(settings, input)
+        return best_of_all(self.part, settings, draws, input, batches, k).of_all(settings.objective)
 
-    def _readout(self, settings: LossSettings, input: Tensor) -> tuple[LossSettings, Stratified | None, list[int]]:
+    def _readout(self, settings: LossSettings, input: Tensor) -> tuple[LossSettings, TableDraws | None, list[int]]:
         """Settings with the rate of the sampler, the sampler if log P needs its Q now, and the batches of all."""
-        sampler, objective = settings.sampler, settings.objective
-        assert sampler is None or isinstance(sampler, Stratified)
-        told = all_told(self.part, len(input), 0.0 if sampler is None else sampler.mass())
-        if sampler is not None:
-            sampler.share(told[:, 1])
-            objective = objective.for_sample(sampler.num_sampled, self.num_classes)
+        objective = settings.objective
+        draws = None if settings.sampler is None else TableDraws(self.part, settings.sampler)
+        told = all_told(self.part, len(input), *([] if draws is None else draws.numbers()))
+        if draws is not None:
+            objective = objective.for_sample(draws.agree(told[:, 1:]), self.num_classes)
         settings = settings._replace(objective=objective)
-        return settings, sampler if objective.approximates.uses_q else None, told[:, 0].long().tolist()
+        return settings, draws if objective.approximates.uses_q else None, told[:, 0].long().tolist()

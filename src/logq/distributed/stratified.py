@@ -10,6 +10,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_fl
 from logq.distributed.checkpoint_parts import OwnRows
 from logq.distributed.placing import Placing
 from logq.samplers import Draw, LearnedUnigram, Proposal, Sampler, Uniform, Unigram
+from logq.samplers.draw_contexts import check_can_draw
 from logq.samplers.streams import Source
 
 __all__ = ["Stratified", "strata"]
@@ -26,6 +27,8 @@ class Stratified(Sampler):
 
     A LearnedUnigram counts the targets of all processes: each class is counted by its owner. S_r then follows what was
     learned, from step to step.
+
+    In a Mixture with samplers of the batch or for each row, Q is the sum of the expected counts of all parts.
 
     Draws without replacement are distinct within each process, and so altogether. S_r / S differs from q(shard r) by
     rounding; Q does not, it is of the S_r that are drawn.
@@ -70,6 +73,8 @@ class Stratified(Sampler):
         self._own = range(0)
         self.strata: list[int] = []
         """S_r of each process, once they were shared out."""
+        self.sample: Tensor | None = None
+        """(S,) what was drawn for all, while a Mixture that this is part of draws."""
 
     def train(self, mode: bool = True) -> "Stratified":
         """As nn.Module does; the sampler within is told what to learn, and never learns by itself."""
@@ -134,17 +139,33 @@ class Stratified(Sampler):
         Returns:
             (S_r,) the rows of the drawn classes, (S_r,) log Q of these, and (N,) of what was asked for.
         """
-        if self.sampler is None or not self.strata[self._joined[2] if self._joined else 0]:
-            nothing = torch.zeros(0, dtype=self.dtype, device=asked.device)
-            return asked[:0], nothing, torch.full(asked.shape, -torch.inf, dtype=self.dtype, device=asked.device)
+        if self.sampler is None or not self._share():
+            return asked[:0], self._never(asked[:0]), self._never(asked)
         drawn = self.sampler.draw(asked)
         return drawn.ids, drawn.log_expected_count, drawn.true_log_expected_count
 
+    def draw_rows(self) -> Draw:
+        """The same draw, before it is known of which classes log Q is wanted: (S_r,) rows, and what tells it."""
+        nothing = torch.zeros(0, dtype=torch.int64, device=self.device)
+        if self.sampler is None or not self._share():
+            return Draw(nothing, self._never)
+        check_can_draw(moves_on=True)
+        with torch.no_grad():
+            return self.sampler._draw_in_groups(nothing, self.sampler._source(), None)
+
     def own_log_expected_count(self, rows: Tensor) -> Tensor:
         """Natural log of Q in a sample to come, of own classes by their rows, int64 of any shape."""
-        if self.sampler is None:
-            return torch.full(rows.shape, -torch.inf, dtype=self.dtype, device=rows.device)
+        if self.sampler is None or (self.strata and not self._share()):
+            return self._never(rows)
         return self.sampler.log_expected_count(rows)
+
+    def _share(self) -> int:
+        """S_r of this process."""
+        return self.strata[self._joined[2] if self._joined else 0]
+
+    def _never(self, rows: Tensor) -> Tensor:
+        """Log Q where nothing is drawn."""
+        return torch.full(rows.shape, -torch.inf, dtype=self.dtype, device=rows.device)
 
     def learn_own(self, rows: Tensor, times: Tensor) -> None:
         """Count own classes as targets, each so many times."""
@@ -175,7 +196,9 @@ class Stratified(Sampler):
         raise self._needs_table()
 
     def _draw(self, targets: Tensor, generator: Source) -> Draw:
-        raise self._needs_table()
+        if self.sample is None:
+            raise self._needs_table()
+        return Draw(self.sample, self._never)  # log Q comes with the rows, and is added to that of the other parts
 
     def _needs_table(self) -> ArgumentError:
         hint = "the samplers of logq.samplers draw for tables that each process has whole"

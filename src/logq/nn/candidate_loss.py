@@ -153,6 +153,8 @@ class CandidateLoss(TellsOfSparseRows):
         if not self.store_samples:
             check_parts(getattr(sampler, "draws_in_parts", False), reduction, sparse, temperature)
         if self.table is not None:
+            if not self.store_samples:
+                raise ArgumentError("store_samples", "True beside a table, whose rows come for all at once", False)
             self.table.join(self._settings())
             self._owns_weight = False
             self.register_parameter("weight", None)

@@ -1,5 +1,8 @@
 """Mixture: several samplers drawn from at once."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -98,6 +101,21 @@ class Mixture(Sampler):
             return _log_sum([draw.log_expected_count(classes).to(self.dtype) for draw in draws])
 
         return Draw(torch.cat(ids, dim=-1), log_expected_count, excluded)
+
+    def sharded_state(self) -> dict[str, Any]:
+        """For logq.distributed.Checkpoint: the parts by their numbers, of which some have a state of this kind."""
+        return {
+            "_extra_state": self.get_extra_state(),
+            "parts": {str(number): part for number, part in enumerate(self.parts)},
+        }
+
+    def load_sharded_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what beside the tensors of `sharded_state` was saved."""
+        self.set_extra_state(state["_extra_state"])
+        for number, part in enumerate(self.parts):
+            of_part: Any = part
+            load = getattr(of_part, "load_sharded_state", of_part.load_state_dict)
+            load(state["parts"][str(number)])
 
     def learn(self, targets: Tensor) -> None:
         """Let every part take in the targets."""
