@@ -13,7 +13,7 @@ from logq.distributed.stratified import strata
 from logq.distributed.stratified_draws import StratifiedDraws, stratified_draws
 from logq.functional.named_losses import nce_loss
 from logq.processes import world
-from logq.samplers import InBatch, LearnedUnigram, LogUniform, Proposal, Sampler, Uniform, Unigram
+from logq.samplers import InBatch, LearnedUnigram, LogUniform, Mixture, Proposal, Sampler, Uniform, Unigram
 from processes import together
 
 C, S = 501, 24
@@ -64,6 +64,8 @@ def drawn() -> dict[str, Any]:
         "a process without": Unigram((torch.arange(C) == 0).double(), S),
         "more than a process has": Unigram(counts(4), 4, replacement=False),
     }
+    mixed = stratified_draws(Mixture([InBatch(C, counts=counts(), dtype=torch.float64), one_for_all("unigram")]))
+    found["mixed"] = {"first": mixed.draw(torch.tensor([world().rank, 5, 3])), "log_q": mixed.all_log_expected_counts()}
     found["kept"] = [name for name, sampler in kept.items() if stratified_draws(sampler) is not sampler]
     found["parted"] = type(stratified_draws(Uniform(C, S))).__name__
     return found
@@ -98,6 +100,19 @@ def test_every_process_knows_the_exact_log_q(name: str, found: list[dict[str, An
         torch.testing.assert_close(first.log_expected_count, one["log_q"][first.ids])
         of_targets = torch.stack([one["log_q"][[rank, 5]], torch.stack([torch.tensor(0.0), one["log_q"][3]])])
         torch.testing.assert_close(first.true_log_expected_count, of_targets, check_dtype=False)
+
+
+def test_in_a_mixture_the_sample_is_that_of_all(found: list[dict[str, Any]]) -> None:
+    """Two other targets beside each, of this process, and S draws of all."""
+    expected = (2 * counts() / counts().sum() + expected_counts("unigram")).log()
+    firsts: list[Candidates] = [one["mixed"]["first"] for one in found]
+    assert torch.equal(firsts[0].ids[3:], firsts[1].ids[3:])
+    for rank, (one, first) in enumerate(zip(found, firsts, strict=True)):
+        assert first.ids[:3].tolist() == [rank, 5, 3]
+        assert len(first.ids) == 3 + S
+        torch.testing.assert_close(one["mixed"]["log_q"], expected, rtol=0, atol=1e-7)
+        torch.testing.assert_close(first.log_expected_count, expected[first.ids], rtol=0, atol=1e-7)
+        torch.testing.assert_close(first.true_log_expected_count, expected[first.targets], rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", WITH_REPLACEMENT)

@@ -6,7 +6,7 @@ import torch
 
 from frequencies import SEED
 from logq.logs import Interactions
-from logq.recommenders import AirbnbEmbeddings
+from logq.recommenders import AirbnbEmbeddings, airbnb
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_search import ItemSearch
 from logq.samplers import WithinGroup
@@ -166,8 +166,8 @@ def test_items_are_sorted_by_market_once(model, monkeypatch):
     histories = [[10 * market + 2] for market in range(MARKETS)] * 3
     expected = model.recommend(histories=histories, k=3).items.tolist()
     calls = []
-    sort = np.lexsort
-    monkeypatch.setattr("logq.recommenders.airbnb.np.lexsort", lambda keys: calls.append(len(keys)) or sort(keys))
+    sort = airbnb._by_market
+    monkeypatch.setattr(airbnb, "_by_market", lambda *given: calls.append(len(given)) or sort(*given))
     monkeypatch.setattr("logq.recommenders.item_ranker.ROWS", 2)  # nine blocks
     model._by_market = None
     assert model.recommend(histories=histories, k=3).items.tolist() == expected

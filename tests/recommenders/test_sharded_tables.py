@@ -14,10 +14,11 @@ from logq.distributed import ShardedEmbedding, VectorShards
 from logq.distributed.placing import Placing
 from logq.distributed.stratified_draws import StratifiedDraws
 from logq.processes import all_rows, traffic, world
+from logq.recommenders import airbnb
 from logq.recommenders.item_loss import make_item_loss
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.youtube_dnn import YoutubeDNNConfig
-from logq.samplers import Sampler
+from logq.samplers import Draw, Sampler, WithinGroup
 from logq.training.checkpoint import FILE
 from logq.training.loop import Loop
 from processes import doubles, together
@@ -54,10 +55,23 @@ def fits() -> dict[str, Callable[[int], Any]]:
         "TwoTower": lambda size: recommender("TwoTower", size, **users),
         "EGES": lambda size: recommender("EGES", size),
         "AirbnbEmbeddings": lambda size: recommender("AirbnbEmbeddings", size, objective="nce", optimizer="sgd"),
+        "AirbnbEmbeddings, market": lambda size: recommender(
+            "AirbnbEmbeddings", size, optimizer="sgd", lr=0.5, market="rating", num_in_market=3
+        ),
     }
 
 
-QUICK = ("YoutubeDNN, clip, ema", "SASRec")
+class FirstOfMarket(WithinGroup):
+    """The first items of a market, over and over, and not random ones, of which each process would draw its own."""
+
+    def _draw_in_groups(self, targets: Any, generator: Any, groups: Any) -> Draw:
+        drawn = super()._draw_in_groups(targets, generator, groups)
+        members = [self.classes[self.group[self.classes] == number] for number in range(self.num_groups)]
+        first = torch.stack([of.repeat(self.num_sampled)[: self.num_sampled] for of in members])
+        return drawn._replace(ids=first[self._group_of_rows(targets, groups)])
+
+
+QUICK = ("YoutubeDNN, clip, ema", "SASRec", "AirbnbEmbeddings, market")
 """Those that are tried whenever tests are run; the others are slow together."""
 
 
@@ -80,7 +94,9 @@ def whole(model: torch.nn.Module) -> dict[str, np.ndarray]:
 def learned(name: str, size: int) -> dict[str, Any]:
     """What one of `size` processes has after a fit."""
     model: NeuralRecommender = fits()[name](size)
-    model.fit(rated_split(), progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(airbnb, "WithinGroup", FirstOfMarket)
+        model.fit(rated_split(), progress=False)
     parts = [part for part in model.model.modules() if isinstance(part, ShardedEmbedding)]
     scores = model.evaluate(rated_split(), ks=(3,), exclude_seen=False, progress=False)
     answers = model.recommend(histories=[[103, 105], [119]], k=20)
@@ -342,7 +358,6 @@ def test_what_needs_a_whole_model_is_refused_by_name(found: list[dict[str, Any]]
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("AirbnbEmbeddings", {"market": "city"}, 'market: expected None with tables="sharded"'),
         ("YoutubeDNN", {"objective": "full_softmax"}, 'objective: expected an objective that samples with tables="sha'),
         ("YoutubeDNN", {"sampler": "every_class"}, "sampler: expected one that draws some items"),
         ("YoutubeDNN", {"item_bias": True}, 'item_bias: expected False with tables="sharded"'),

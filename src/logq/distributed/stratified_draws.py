@@ -10,7 +10,7 @@ from logq.distributed.placing import Placing
 from logq.distributed.row_messages import as_bytes, from_bytes
 from logq.distributed.stratified import Stratified, strata
 from logq.processes import Group, all_rows, exchange, world
-from logq.samplers import Draw, LogUniform, Proposal, Sampler, Uniform, Unigram
+from logq.samplers import Draw, LogUniform, Mixture, Proposal, Sampler, Uniform, Unigram
 from logq.samplers.streams import Source
 
 __all__ = ["StratifiedDraws", "stratified_draws"]
@@ -79,8 +79,15 @@ class StratifiedDraws(Sampler):
     def _is_sequence_of_ops(self) -> bool:
         return False
 
-    def _draw(self, targets: Tensor, generator: Source) -> Draw:
-        raise NotImplementedError("a sample comes with the log Q of its draw")
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:  # in a mixture, whose parts want to know more log Q
+        drawn = self.part.draw_rows()
+        rows = all_rows(drawn.ids.int(), self.part.strata, self.group)
+
+        def log_expected_count(classes: Tensor) -> Tensor:
+            request, asked = self._ask(classes.flatten())
+            return self._told(request, drawn.log_expected_count(asked)).view(classes.shape)
+
+        return Draw(self.placing.ids_of_rows(rows.long(), self.part.strata), log_expected_count)
 
     def _counted(self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool) -> Candidates:
         is_true = targets != IGNORED
@@ -125,13 +132,19 @@ def stratified_draws(sampler: Sampler, *, group: Group = None) -> Sampler:
     """A sampler of which each process has its own part; the same one where it has to be whole in each.
 
     Whole are those of one process, those that learn, that draw for each row or from the batch, those of a kind of its
-    own, and those with more draws than a process has classes, or fewer draws than there are processes.
+    own, and those with more draws than a process has classes, or fewer draws than there are processes. Of a mixture
+    each part is as it would be alone.
 
     Example:
         >>> stratified_draws(Uniform(10, 2))
         Uniform(num_classes=10, num_sampled=2)
     """
     size = world(group).size
+    if isinstance(sampler, Mixture):
+        for number, part in enumerate(sampler.parts):
+            assert isinstance(part, Sampler)
+            sampler.parts[number] = stratified_draws(part, group=group)
+        return sampler
     if size == 1 or type(sampler) not in KINDS or not isinstance(sampler, Proposal) or sampler.per_row:
         return sampler
     if not size <= sampler.num_sampled or sampler.num_classes < size:

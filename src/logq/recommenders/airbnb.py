@@ -197,15 +197,13 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
     _markets: NDArray[np.int64] | None
     _in_market: NDArray[np.float32] | None
     _by_market: tuple[NDArray[np.int64], NDArray[np.int64]] | None
-    """The items of each market side by side, and where each market begins; made when it is asked for first."""
+    """Of the items that this process searches those of each market side by side, as rows of its index, and where each
+    market begins; made when it is asked for first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.market is not None and not self.samples:
             raise ArgumentError("market", f"None, as {self.objective} uses every item", self.market)
-        if self.market is not None and self.tables == "sharded":
-            hint = "the items of a market are searched in one process"
-            raise ArgumentError("market", 'None with tables="sharded"', self.market, hint)
         self._markets = self._in_market = self._by_market = None
 
     def _make_model(self, *, sparse: bool) -> RetrievalModel:
@@ -242,14 +240,13 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
 
     def _ready(self, loss: ItemLoss) -> None:
         super()._ready(loss)
-        self._in_market = None
+        self._in_market = self._by_market = None
         if self._offsets is None or not isinstance(loss.sampler, Mixture):
             return
         # The distribution of a row has two values for each item: in the market of the row, and elsewhere.
         everywhere, _ = loss.sampler.parts
         assert isinstance(everywhere, Sampler)
-        items = torch.arange(self.known.num_items, device=loss.sampler.device)
-        inside, outside = loss.sampler.log_expected_count(items), everywhere.log_expected_count(items)
+        inside, outside = loss.sampler.all_log_expected_counts(), everywhere.all_log_expected_counts()
         outside = outside.where(outside.isfinite(), outside[outside.isfinite()].min())
         self._offsets = outside - inside.max()
         self._in_market = (inside - outside).float().cpu().numpy()
@@ -263,16 +260,17 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         ends = np.maximum(part.offsets[1:] - 1, 0)
         market = np.where(part.lengths > 0, self._markets[part.items[ends]] if len(part.items) else -1, -1)
         scores = np.where((codes >= 0) & (self._markets[codes] != market[:, None]), scores, -np.inf)
-        queries, rows = self._queries(part), self._item_rows()
-        order, bounds = self._by_market = self._by_market or _by_market(self._markets, self.known.places)
+        queries, index = self._queries(part), self._own_index("inner_product")
+        codes_of, rows = index.own()
+        sizes = np.bincount(self._markets)
+        order, bounds = self._by_market = self._by_market or _by_market(self._markets[codes_of], len(sizes))
         place = np.full(self.known.num_items, -1)
-        widest = np.diff(bounds)[market[market >= 0]].max(initial=0)
-        width = min(k, int(widest))
+        width = min(k, int(sizes[market[market >= 0]].max(initial=0)))
         near = np.full((len(part), width), -np.inf, np.float32), np.full((len(part), width), -1, np.int64)
         for value in np.unique(market[market >= 0]).tolist():
-            members, who = order[bounds[value] : bounds[value + 1]], np.flatnonzero(market == value)
-            of = torch.from_numpy(members).to(rows.device)
-            found = (queries[torch.from_numpy(who).to(queries.device)] @ rows[of].T).float().cpu().numpy()
+            of, who = order[bounds[value] : bounds[value + 1]], np.flatnonzero(market == value)
+            members, at = codes_of[of], torch.from_numpy(of).to(rows.device)
+            found = (queries[torch.from_numpy(who).to(queries.device)] @ rows[at].T).float().cpu().numpy()
             found += self._in_market[members]
             if allow is not None:
                 found[:, ~allow[members]] = -np.inf
@@ -285,6 +283,7 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
             best = np.argsort(-found, axis=1, kind="stable")[:, :width]
             near[0][who, : best.shape[1]] = np.take_along_axis(found, best, axis=1)
             near[1][who, : best.shape[1]] = members[best]
+        near = index.of_all(*near)  # each process has searched its own items
         scores, codes = np.concatenate([scores, near[0]], axis=1), np.concatenate([codes, near[1]], axis=1)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         scores, codes = np.take_along_axis(scores, best, axis=1), np.take_along_axis(codes, best, axis=1)
@@ -320,11 +319,11 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
 
 
 def _by_market(
-    markets: NDArray[np.int64],  # (C,)
-    places: NDArray[np.int64],  # (C,)
+    markets: NDArray[np.int64],  # (n,)
+    number: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = np.lexsort((places, markets))
-    return order, np.searchsorted(markets[order], np.arange(markets.max() + 2))
+    order = np.argsort(markets, kind="stable")
+    return order, np.searchsorted(markets[order], np.arange(number + 1))
 
 
 def _column(log: Interactions, name: str) -> NDArray[Any]:

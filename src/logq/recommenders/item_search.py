@@ -83,7 +83,24 @@ class UntiedIndex:
         if exclude is not None:
             exclude = (self._places[exclude[0]], exclude[1])
         allowed = None if allow is None else allow[self._codes]
-        scores, places = self._of_all(*self._index.search(queries, k, exclude=exclude, allow=allowed))
+        return self._found(*self._index.search(queries, k, exclude=exclude, allow=allowed))
+
+    def own(self) -> tuple[NDArray[np.int64], Tensor]:
+        """The codes (n,) of the items that this process has, in the order of their places, and their vectors (n, D)."""
+        return self._codes[self._index.ids.cpu().numpy()], self._index.vectors
+
+    def of_all(
+        self,
+        scores: NDArray[np.float32],  # (n, k)
+        codes: NDArray[np.int64],  # (n, k), -1 where the score is -inf
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The k best scores and codes of all items, from the best of those that each process has."""
+        device = self._index.vectors.device
+        places = np.where(codes >= 0, self._places[codes], -1)
+        return self._found(torch.from_numpy(scores).to(device), torch.from_numpy(places).to(device))
+
+    def _found(self, scores: Tensor, places: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        scores, places = self._of_all(scores, places)
         found = places.cpu().numpy()
         return scores.cpu().numpy(), np.where(found >= 0, self._codes[found], -1)
 

@@ -77,6 +77,10 @@ class Mixture(Sampler):
         """Natural log of the sum of the parts' expected counts."""
         return _log_sum([part.log_expected_count(ids).to(self.dtype) for part in self._parts()])
 
+    def all_log_expected_counts(self) -> Tensor:
+        """(C,) `log_expected_count` of all classes."""
+        return _log_sum([part.all_log_expected_counts().to(self.dtype) for part in self._parts()])
+
     def sample_size(self) -> float:
         """The sum of the parts' sample sizes."""
         return sum(part.sample_size() for part in self._parts())
