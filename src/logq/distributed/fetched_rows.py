@@ -37,10 +37,9 @@ class RowRequest:
     """The classes that a process needs, and what all processes told each other of their step.
 
     Args:
-        unique: (U,) int64, distinct, ascending.
-        inverse: (N,) the place in `unique` of each class that was asked for.
-        order: (U,) sorts `unique` by owner.
-        rows: (U,) int32, the rows in the parts of the owners, sorted by owner.
+        places: (U,) int64, of the distinct classes (logq.distributed.placing), ascending, and so in order of owners.
+        inverse: (N,) where the place of each class that was asked for is among them.
+        rows: (U,) int32, the rows in the parts of the owners.
         sent: how many each process is asked for.
         received: how many each process asks for here.
         told: (W, n) float64, numbers that each process told all others.
@@ -51,9 +50,8 @@ class RowRequest:
         tensor([[0.5000]], dtype=torch.float64)
     """
 
-    unique: Tensor
+    places: Tensor
     inverse: Tensor
-    order: Tensor
     rows: Tensor
     sent: list[int]
     received: list[int]
@@ -62,36 +60,32 @@ class RowRequest:
     @classmethod
     def of(cls, part: "InParts", ids: Tensor, *numbers: float) -> "RowRequest":
         """For (N,) classes, which may repeat: one message tells the others how many come, and the numbers."""
-        unique, inverse = ids.unique(return_inverse=True)
-        places = part.placing.places(unique)
-        order = places.argsort()
-        owners = part.placing.owners(places[order])
-        rows = (places[order] - owners * part.placing.per_process).int()
+        places, inverse = part.placing.places(ids).unique(return_inverse=True)
+        owners = part.placing.owners(places)
+        rows = (places - owners * part.placing.per_process).int()
         sent = owners.bincount(minlength=part.size)
         mine = torch.tensor(numbers, dtype=torch.float64, device=ids.device).expand(part.size, -1)
         one_each = [1] * part.size
         told = exchange(torch.cat([sent[:, None].double(), mine], dim=1), one_each, one_each, part.group)
-        return cls(unique, inverse, order, rows, sent.tolist(), told[:, 0].long().tolist(), told[:, 1:])
+        return cls(places, inverse, rows, sent.tolist(), told[:, 0].long().tolist(), told[:, 1:])
 
 
 class Sample(NamedTuple):
     """A sample of all classes, in the order of their owners.
 
     Args:
-        ids: (S,) int64.
         own_rows: (S_r,) int64, the rows of those that this process drew.
         strata: S_r of each process.
-        places: (S,) where each is among the rows of the step: a class that was asked for is there once.
+        numbers: (S,) where each is among the rows of the step: a class that was asked for is there once.
 
     Example:
-        >>> Sample(torch.tensor([3]), torch.tensor([0]), [1], torch.tensor([0])).strata
+        >>> Sample(torch.tensor([0]), [1], torch.tensor([0])).strata
         [1]
     """
 
-    ids: Tensor
     own_rows: Tensor
     strata: list[int]
-    places: Tensor
+    numbers: Tensor
 
 
 class Step(NamedTuple):
@@ -136,8 +130,8 @@ def bring_rows(
     with torch.no_grad():
         columns = [request.rows[:, None]]
         if learn is not None:
-            times = request.unique.new_zeros(len(request.unique)).index_add_(0, request.inverse, learn.long())
-            columns.append(times[request.order, None].int())
+            times = request.places.new_zeros(len(request.places)).index_add_(0, request.inverse, learn.long())
+            columns.append(times[:, None].int())
         asked = exchange(torch.cat(columns, dim=1), request.sent, request.received, part.group).long()
         part.read_ahead(asked[:, 0])
         own_rows = drawn_log_q = asked_log_q = None
@@ -150,14 +144,13 @@ def bring_rows(
             learner.learn_own(asked[:, 0], asked[:, 1])
         message = _message(part, asked[:, 0], asked_log_q)
         found = exchange(message, request.received, request.sent, part.group)
-        found = torch.empty_like(found).index_copy_(0, request.order, found)
         sample = None
         if sampler is not None and own_rows is not None:
             message = torch.cat([_message(part, own_rows, drawn_log_q), as_bytes(own_rows.int())], dim=1)
             every = all_rows(message, sampler.strata, part.group)
             (rows,) = from_bytes(every[:, -4:], [(torch.int32, None)])
-            ids = part.placing.ids_of_rows(rows.long(), sampler.strata)
-            sample = Sample(ids, own_rows, sampler.strata, _places(ids, request.unique))
+            places = part.placing.places_of_rows(rows.long(), sampler.strata)
+            sample = Sample(own_rows, sampler.strata, _numbers(places, request.places))
             found = torch.cat([found, every[:, :-4]])
             del every
         del message
@@ -176,8 +169,8 @@ def _send_back(
     own = 0 if sample is None else len(sample.own_rows)
     strata = [0] * part.size if sample is None else sample.strata
     first = gradients[0]
-    drawn = torch.arange(len(request.order), len(first), device=first.device).split(strata)
-    parts = zip(request.order.split(request.sent), drawn, strict=True)
+    wanted, drawn = torch.arange(len(first), device=first.device).split([len(request.rows), sum(strata)])
+    parts = zip(wanted.split(request.sent), drawn.split(strata), strict=True)
     sent = [sum(counts) for counts in zip(request.sent, strata, strict=True)]
     received = [count + own for count in request.received]
     order = torch.cat([rows for both in parts for rows in both])
@@ -213,13 +206,13 @@ def _read(
     return found[0], None if part.bias is None else found[1], None if of_log_q is None else found[-1]
 
 
-def _places(ids: Tensor, unique: Tensor) -> Tensor:
+def _numbers(drawn: Tensor, asked: Tensor) -> Tensor:
     """Where sampled classes are among the rows of a step: by the one row of their class if it was asked for.
 
     So a sampled copy of a true class has the id of the true class in the loss, which is how losses see hits.
     """
-    places = len(unique) + torch.arange(len(ids), device=ids.device)
-    if not len(unique):
-        return places
-    found = torch.searchsorted(unique, ids).clamp_(max=len(unique) - 1)
-    return places.where(unique[found] != ids, found)
+    numbers = len(asked) + torch.arange(len(drawn), device=drawn.device)
+    if not len(asked):
+        return numbers
+    found = torch.searchsorted(asked, drawn).clamp_(max=len(asked) - 1)
+    return numbers.where(asked[found] != drawn, found)

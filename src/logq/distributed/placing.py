@@ -81,15 +81,19 @@ class Placing:
         own = self.range_of(rank)
         return self.ids(torch.arange(own.start, own.stop, device=device))
 
+    def places_of_rows(self, rows: Tensor, counts: Sequence[int]) -> Tensor:
+        """The places of rows (N,) of all processes, first those of process 0, and how many there are of each."""
+        owners = torch.arange(self.size).repeat_interleave(torch.tensor(counts)).to(rows.device)
+        return rows + owners * self.per_process
+
     def ids_of_rows(self, rows: Tensor, counts: Sequence[int]) -> Tensor:
-        """The classes of rows (N,) of all processes, first those of process 0, and how many there are of each.
+        """The classes of these.
 
         Example:
             >>> Placing(5, 2).ids_of_rows(torch.tensor([2, 0]), [1, 1])
             tensor([4, 1])
         """
-        owners = torch.arange(self.size).repeat_interleave(torch.tensor(counts)).to(rows.device)
-        return self.ids(rows + owners * self.per_process)
+        return self.ids(self.places_of_rows(rows, counts))
 
     def chunks_of(self, rank: int, rows: int = CHUNK) -> Iterator[tuple[slice, Tensor]]:
         """The rows of a process and their classes, some at a time, for what would be too much memory at once."""

@@ -133,8 +133,7 @@ class ShardedEmbedding(nn.Module):
         back_and_forth = partial(exchange, group=part.group)
         with torch.no_grad():
             asked = back_and_forth(request.rows[:, None], request.sent, request.received)[:, 0].long()
-            found = back_and_forth(self.weight[asked], request.received, request.sent)
-            rows = torch.empty_like(found).index_copy_(0, request.order, found)
+            rows = back_and_forth(self.weight[asked], request.received, request.sent)
         if torch.is_grad_enabled() and self.weight.requires_grad:
             self._fetched.append(_Fetched(request, asked))
             rows, _ = arrived(rows, None, self._fetched[-1].take)
@@ -150,7 +149,7 @@ class ShardedEmbedding(nn.Module):
         asked, gradients = [self.weight.new_zeros(0, dtype=torch.int64)], [self.weight.new_zeros(0, self.dim)]
         for one in fetched:
             request, own = one.request, one.gradient
-            own = self.weight.new_zeros(len(request.order), self.dim) if own is None else own[request.order]
+            own = self.weight.new_zeros(len(request.rows), self.dim) if own is None else own
             asked.append(one.asked)
             gradients.append(exchange(own, request.sent, request.received, self.part.group))
         rows, sums = torch.cat(asked), torch.cat(gradients)

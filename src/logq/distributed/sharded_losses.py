@@ -142,8 +142,8 @@ def _loss_by_rows(
     assert step.sample is not None
     own, extra = batch.places(request)
     assert own is not None
-    log_q = step.log_q[len(request.unique) :]
-    candidates = Candidates(step.sample.places, log_q, own, _of_places(step.log_q, own))
+    log_q = step.log_q[len(request.rows) :]
+    candidates = Candidates(step.sample.numbers, log_q, own, _of_places(step.log_q, own))
     return _loss_of_rows(settings, step, batch._replace(extra_negatives=extra), candidates)
 
 

@@ -248,7 +248,7 @@ class ShardedClassTable(ClassTable):
             every = torch.arange(len(self.part.own), device=input.device)
             log_q = None if draws is None else draws.own_log_expected_count(every)
             total = log_normalizers(self.part, settings, input, batches, log_q)
-        if not len(request.unique):
+        if not len(request.rows):
             return input.new_zeros(targets.shape)
         bias = None if step.bias is None else step.bias[places]
         some = logits(input, step.weight[places], bias, temperature=settings.temperature, cosine=settings.cosine)

@@ -124,8 +124,7 @@ class StratifiedDraws(Sampler):
 
     def _told(self, request: RowRequest, values: Tensor) -> Tensor:
         """What owners have for the classes (N,) of a request, for what this one has for those it was asked for."""
-        found = exchange(values, request.received, request.sent, self.group)
-        return torch.empty_like(found).index_copy_(0, request.order, found)[request.inverse]
+        return exchange(values, request.received, request.sent, self.group)[request.inverse]
 
 
 def stratified_draws(sampler: Sampler, *, group: Group = None) -> Sampler:
