@@ -14,7 +14,7 @@ from logq.candidates import as_columns
 from logq.distributed import Checkpoint, ShardedClassTable, Stratified
 from logq.functional import sampled_loss
 from logq.nn import CandidateLoss, SampledSoftmaxLoss
-from logq.processes import world
+from logq.processes import traffic, world
 from logq.samplers import (
     CrossBatch,
     Draw,
@@ -383,8 +383,20 @@ def saved(folder: str, load: bool) -> dict[str, Any]:
     return {**known, "losses": [step(3 + number) for number in range(3)] if here.size > 1 else []}
 
 
+def sent_in_batch(rank: int) -> dict[str, int]:
+    """The bytes that this process sends in a step with the targets of both, and the distinct ones that are not its."""
+    table = ShardedClassTable(20_011, 64, progress=False)
+    loss = SampledSoftmaxLoss(table, InBatch(20_011, counts=torch.ones(20_011), group="world"))
+    of_each = [torch.randint(0, 20_011, (300,), generator=torch.Generator().manual_seed(one)) for one in range(2)]
+    query = torch.ones(300, 64, requires_grad=True)
+    with traffic() as sent:
+        loss(query, of_each[rank]).backward()
+    return {"sent": sent.bytes_sent, "foreign": len(set(torch.cat(of_each).tolist()) - set(table.own_ids().tolist()))}
+
+
 def everything(cases: list[Case], folder: str) -> dict[str, Any]:
     """All answers of one of two processes."""
     rank = world().rank
-    found = {"trained": trained(cases), "rows": each_row("world", rank, 2)}
+    found: dict[str, Any] = {"trained": trained(cases), "rows": each_row("world", rank, 2)}
+    found["bytes"] = sent_in_batch(rank)
     return found | {"readouts": readouts(rank), "saved": [saved(folder, load) for load in (False, True)]}
