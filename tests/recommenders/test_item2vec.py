@@ -130,7 +130,13 @@ def test_items_with_few_events_are_learned(kind):
 
 @pytest.mark.parametrize(
     ("events", "items", "least", "expected"),
-    [(10_000, 100, 20, 20), (10_000, 100, 3, 5), (1_000, 1_000, 5, 500), (10**9, 10**8, 5, 5), (3 * 10**7, 10**7, 5, 10)],
+    [
+        (10_000, 100, 20, 20),
+        (10_000, 100, 3, 5),
+        (1_000, 1_000, 5, 500),
+        (10**9, 10**8, 5, 5),
+        (3 * 10**7, 10**7, 5, 10),
+    ],
 )
 def test_epochs_follow_from_the_events_of_an_item(events, items, least, expected):
     log = LogStatistics(events, num_users=1, num_items=items, lengths=np.array([events]))
