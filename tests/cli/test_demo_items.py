@@ -21,7 +21,7 @@ def small_graph(monkeypatch):
 def test_the_demo_leaves_a_log_and_a_model_and_says_what_next(logq, tmp_path):
     folder = tmp_path / "demo"
     code, out, err = logq("demo", "items", "-o", folder)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "Item2Vec: settings chosen for this log: epochs=42\n")
     assert isinstance(Recommender.load(folder), Item2Vec)
     assert (folder / "calls.csv").read_text().splitlines()[:2] == ["function,calls", "f0,open"]
     assert "120 calls of 10 functions by 24 others" in out

@@ -13,6 +13,7 @@ from logq.logs.identifiers import Identifiers
 from logq.logs.mapped_arrays import MappedEvents, array_writer, map_array
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.known_log import KnownLog
+from logq.recommenders.known_log_state import known_log_state
 from logq.recommenders.target_events import fingerprint_of, target_counts
 
 STATUS = Path("/proc/self/status")
@@ -68,7 +69,7 @@ PASSES: dict[str, Callable[[Interactions], object]] = {
     "users who validate": lambda log: shared_out(leave_one_out(log)),
     "counts of targets": lambda log: target_counts(NextItems(log, 5), log.num_items),
     "ages": lambda log: NextItems(log, 5, age="seconds"),
-    "what a model is saved with": lambda log: digest_of(KnownLog.of(log).state()[1]["seen.items"]),
+    "what a model is saved with": lambda log: digest_of(known_log_state(KnownLog.of(log))[1]["seen.items"]),
     "windows": lambda log: Sequences(log, 5, overlap=2),
 }
 
