@@ -144,6 +144,15 @@ def test_long_histories_are_cut_for_prefixes_or_seen_in_windows(
     assert (model.examples, model.max_length) == expected
 
 
+@pytest.mark.parametrize(
+    ("length", "kind", "expected"),
+    [(2, SASRec, 210), (2, logq.YoutubeDNN, 210), (8, SASRec, 0), (8, logq.YoutubeDNN, 62)],
+)
+def test_items_with_few_events_start_from_more_epochs_of_skip_gram(length: int, kind: Any, expected: int) -> None:
+    statistics, model = LogStatistics.of(walks(50, 50, length)), kind()
+    assert choose(kind.rules, statistics, model, model.auto)["pretrain"].value == expected
+
+
 def test_tables_in_parts_start_from_random_vectors() -> None:
     model = SASRec(tables="sharded")
     statistics = LogStatistics.of(walks(300, 40, 250))

@@ -26,6 +26,9 @@ WINDOW_LENGTH = 200
 BATCH_TARGETS = 4096
 """Targets of a batch of windows."""
 
+SEVERAL = 5
+"""Events of an item, on average, from which on prefixes gain nothing by item vectors that skip-gram learned."""
+
 MOST_WIDE_ITEMS = 1_000_000
 """Items up to which vectors are twice as wide where windows are learned from: 0.5 GB, and as much for each moment."""
 
@@ -120,9 +123,9 @@ class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
         return log.num_targets if self.examples == "prefixes" else log.num_windows(self.max_length)
 
     def pretrained(self, log: LogStatistics) -> AutomaticChoice:
-        """None where examples are prefixes."""
-        if self.examples == "prefixes":
-            return AutomaticChoice(0, "examples are prefixes")
+        """None where examples are prefixes, of items with several events."""
+        if self.examples == "prefixes" and log.events_per_item >= SEVERAL:
+            return AutomaticChoice(0, f"examples are prefixes, and an item has {log.events_per_item:.3g} events")
         return super().pretrained(log)
 
 
