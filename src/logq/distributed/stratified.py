@@ -9,6 +9,7 @@ from torch import Tensor
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float
 from logq.distributed.checkpoint_parts import OwnRows
 from logq.distributed.placing import Placing
+from logq.processes import Group, all_rows
 from logq.samplers import Draw, LearnedUnigram, Proposal, Sampler, Uniform, Unigram
 from logq.samplers.draw_contexts import check_can_draw
 from logq.samplers.streams import Source
@@ -125,7 +126,7 @@ class Stratified(Sampler):
         """
         assert self._joined is not None
         self.strata = strata(masses, self.num_sampled)
-        own = self.strata[self._joined[2]]
+        own = self._share()
         if self.sampler is not None and own and own != self.sampler.num_sampled:
             self.sampler.set_num_sampled(own)
         return self.strata
@@ -152,6 +153,20 @@ class Stratified(Sampler):
         check_can_draw(moves_on=True)
         with torch.no_grad():
             return self.sampler._draw_in_groups(nothing, self.sampler._source(), None)
+
+    def draw_for_all(self, placing: Placing, group: Group) -> tuple[Draw, Tensor]:
+        """The same draw, and what the other processes drew.
+
+        Args:
+            placing: of the classes.
+            group: the processes that draw together.
+
+        Returns:
+            What `draw_rows` does, and the (S,) classes that all processes drew.
+        """
+        drawn = self.draw_rows()
+        rows = all_rows(drawn.ids.int(), self.strata, group)
+        return drawn, placing.ids_of_rows(rows.long(), self.strata)
 
     def own_log_expected_count(self, rows: Tensor) -> Tensor:
         """Natural log of Q in a sample to come, of own classes by their rows, int64 of any shape."""

@@ -80,14 +80,13 @@ class StratifiedDraws(Sampler):
         return False
 
     def _draw(self, targets: Tensor, generator: Source) -> Draw:  # in a mixture, whose parts want to know more log Q
-        drawn = self.part.draw_rows()
-        rows = all_rows(drawn.ids.int(), self.part.strata, self.group)
+        drawn, ids = self.part.draw_for_all(self.placing, self.group)
 
         def log_expected_count(classes: Tensor) -> Tensor:
             request, asked = self._ask(classes.flatten())
             return self._told(request, drawn.log_expected_count(asked)).view(classes.shape)
 
-        return Draw(self.placing.ids_of_rows(rows.long(), self.part.strata), log_expected_count)
+        return Draw(ids, log_expected_count)
 
     def _counted(self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool) -> Candidates:
         is_true = targets != IGNORED

@@ -9,7 +9,6 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.candidates import IGNORED, Candidates
 from logq.distributed.stratified import Stratified
 from logq.distributed.table_part import TablePart
-from logq.processes import all_rows
 from logq.samplers import Draw, EveryClass, InBatch, Mixture, Prefetch, Proposal, Sampler
 
 __all__ = ["TableDraws"]
@@ -101,10 +100,8 @@ class TableDraws:
         self._drawn = []
         try:
             for one in self.stratified:
-                drawn = one.draw_rows()
+                drawn, one.sample = one.draw_for_all(self.part.placing, self.part.group)
                 self._drawn.append(drawn)
-                rows = all_rows(drawn.ids.int(), one.strata, self.part.group)
-                one.sample = self.part.placing.ids_of_rows(rows.long(), one.strata)
             return self.sampler.draw(targets, ignore_index=IGNORED)
         finally:
             for one in self.stratified:
