@@ -161,7 +161,8 @@ class KnownLog:
             >>> known.knows(Interactions.from_arrays(["ann"] * 3, ["tea", "cup", "tea"], [1, 2, 3])).tolist()
             [True, True, False]
         """
-        check_units(remembered := self.log(), log, name)
+        remembered = self.log()
+        check_units(remembered, log, name)
         return find_repeats(remembered, log)
 
     def log(self, column_ids: Mapping[str, Identifiers] | None = None) -> Interactions:
