@@ -16,7 +16,9 @@ from logq.logs.preparation import (
     Preparation,
     code_events,
     copy_to,
+    drop_events,
     number_type,
+    rare_values,
     write_part,
 )
 from logq.logs.prepare_columns import RawLog, read_raw
@@ -58,9 +60,7 @@ class DuckDBSteps(Preparation):
 
     def _make_events(self) -> dict[str, Any]:
         found = find_values(TableRows(self._connection), self.result("rows"), self._settings)
-        for key, name in found.categories.items():
-            target = self._out() / f"column-{name}.parquet"
-            copy_to(target, f"SELECT value, code + 1 AS code FROM v_{key} ORDER BY code", self._connection)
+        self._write_categories(found.categories, lambda key: f"v_{key}")
         dropped = self._clean(found)
         self._connection.execute("DROP TABLE rows")
         return {"notes": found.notes, "dropped": dropped, "columns": found.columns}
@@ -86,8 +86,7 @@ class DuckDBSteps(Preparation):
             count = 0
             for side, least in sides:
                 if least > 1:
-                    rare = f'SELECT "{side}" FROM events GROUP BY "{side}" HAVING count(*) < {least}'
-                    gone = self._connection.execute(f'DELETE FROM events WHERE "{side}" IN ({rare})').fetchone()[0]
+                    gone = drop_events(self._connection, side, rare_values(side, least))
                     if gone:
                         dropped[f"rare {side}"] = dropped.get(f"rare {side}", 0) + gone
                     count += gone

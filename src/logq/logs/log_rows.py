@@ -9,7 +9,7 @@ from logq._arguments import BadArgumentError, Verbatim
 from logq.logs.parquet_reader import text_literal
 from logq.logs.time_values import Times, read_times
 
-__all__ = ["DATES", "Group", "LogRows", "Met", "TableRows", "check_dates", "different_values"]
+__all__ = ["DATES", "Group", "LogRows", "Met", "TableRows", "check_dates", "coded_values", "different_values"]
 
 DATES = "CREATE OR REPLACE TABLE dates (text VARCHAR, stamp DOUBLE)"
 """The table of the different dates."""
@@ -135,10 +135,7 @@ class TableRows:
 
     def factor(self, key: str, what: str) -> None:
         """See LogRows."""
-        code = "CAST(row_number() OVER (ORDER BY first) - 1 AS INTEGER)"
-        self._connection.execute(
-            f"CREATE TABLE v_{key} AS SELECT value, {code} AS code FROM ({different_values(what)})"
-        )
+        self._connection.execute(f"CREATE TABLE v_{key} AS {coded_values(different_values(what))}")
 
     def _all(self, sql: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql).fetchall()
@@ -152,6 +149,11 @@ def different_values(what: str) -> str:
         'SELECT item AS value, min(rowid) AS first FROM rows WHERE item IS NOT NULL GROUP BY 1'
     """
     return f"SELECT {what} AS value, min(rowid) AS first FROM rows WHERE {what} IS NOT NULL GROUP BY 1"
+
+
+def coded_values(different: str) -> str:
+    """The statement for values with codes by first row, of one for "value" and "first"."""
+    return f"SELECT value, CAST(row_number() OVER (ORDER BY first) - 1 AS INTEGER) AS code FROM ({different})"
 
 
 def check_dates(rows: LogRows, text: str, present: str, values: Sequence[str], time_format: str | None) -> Times:

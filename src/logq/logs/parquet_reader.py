@@ -14,7 +14,7 @@ from typing_extensions import Self
 from logq._files import DamagedFileError
 from logq._project import load_optional
 
-__all__ = ["ParquetReader", "file_literal", "import_duckdb", "quoted", "text_literal"]
+__all__ = ["ParquetReader", "file_literal", "import_duckdb", "parquet_source", "quoted", "text_literal"]
 
 _ROWS = 1 << 19
 """Read at a time."""
@@ -61,6 +61,20 @@ def file_literal(path: str | os.PathLike[str]) -> str:
         "'log[[]1].csv'"
     """
     return text_literal(re.sub(r"[*?\[\\]", r"[\g<0>]", os.fspath(path)))
+
+
+def parquet_source(*files: str | os.PathLike[str], options: str = "") -> str:
+    """The rows of Parquet files as SQL has them.
+
+    Args:
+        files: one or several.
+        options: of `read_parquet`, such as "union_by_name = true".
+
+    Example:
+        >>> parquet_source("log[1].parquet", options="file_row_number = true")
+        "read_parquet(['log[[]1].parquet'], file_row_number = true)"
+    """
+    return f"read_parquet([{', '.join(map(file_literal, files))}]{options and f', {options}'})"
 
 
 class ParquetReader(contextlib.AbstractContextManager["ParquetReader"]):
@@ -122,4 +136,4 @@ class ParquetReader(contextlib.AbstractContextManager["ParquetReader"]):
 
 
 def _source(path: Path) -> str:
-    return f"read_parquet({file_literal(path)}, file_row_number = true)"
+    return parquet_source(path, options="file_row_number = true")

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from logq.logs.log_rows import Group, Met
-from logq.logs.parquet_reader import text_literal
-from logq.logs.piece_tasks import LogPiece, collect_values, look
+from logq.logs.log_rows import Group, Met, coded_values
+from logq.logs.parquet_reader import parquet_source
+from logq.logs.piece_tasks import LogPiece, collect_values, look, values_file
 from logq.logs.preparation import copy_to
 
 __all__ = ["PieceRows"]
@@ -81,11 +81,9 @@ class PieceRows:
     def factor(self, key: str, what: str) -> None:
         """See LogRows."""
         self._run(collect_values, [(piece, key, what) for piece in self._pieces])
-        source = text_literal(str(self._work / "values" / f"{key}-*.parquet"))
-        merged = f"SELECT value, min(first) AS first FROM read_parquet({source}) GROUP BY value"
-        code = "CAST(row_number() OVER (ORDER BY first) - 1 AS INTEGER)"
-        select = f"SELECT value, {code} AS code FROM ({merged}) ORDER BY code"
-        copy_to(self._work / f"v_{key}.parquet", select, self._connection)
+        source = parquet_source(*(self._work / values_file(key, piece) for piece in self._pieces))
+        merged = f"SELECT value, min(first) AS first FROM {source} GROUP BY value"
+        copy_to(self._work / f"v_{key}.parquet", f"{coded_values(merged)} ORDER BY code", self._connection)
         self.tables.append(f"v_{key}")
 
     def _ask(self, question: str, *arguments: Any) -> list[Any]:

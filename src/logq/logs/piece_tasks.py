@@ -28,8 +28,16 @@ from logq._files import atomic_write
 from logq._project import version
 from logq.logs.event_values import EventValues
 from logq.logs.log_rows import TableRows, different_values
-from logq.logs.parquet_reader import file_literal, import_duckdb, quoted
-from logq.logs.preparation import PARTITION, code_events, copy_to, number_type, write_part
+from logq.logs.parquet_reader import file_literal, import_duckdb, parquet_source, quoted
+from logq.logs.preparation import (
+    PARTITION,
+    code_events,
+    copy_to,
+    drop_events,
+    number_type,
+    rare_values,
+    write_part,
+)
 from logq.logs.prepare_columns import RawLog, read_raw
 from logq.logs.work_database import configure, half_of_memory
 
@@ -45,6 +53,7 @@ __all__ = [
     "perform",
     "read_rows",
     "split_events",
+    "values_file",
     "write_files",
 ]
 
@@ -179,10 +188,10 @@ def read_rows(
             shutil.rmtree(copies, ignore_errors=True)
     else:
         chosen = ", ".join(f"{_kept(quoted(name), kinds[key])} AS {quoted(key)}" for key, name in raw.names.items())
-        source = f"read_parquet({file_literal(raw.files[0])}{', file_row_number = true' if bounds else ''})"
+        source = parquet_source(raw.files[0], options="file_row_number = true" if bounds else "")
         where = f" WHERE file_row_number >= {bounds[0]} AND file_row_number < {bounds[1]}" if bounds else ""
         copy_to(target, f"SELECT {chosen} FROM {source}{where}", connection)
-    counted = f"SELECT count(*), count_if({raw.repeats or 'false'}) FROM read_parquet({file_literal(target)})"
+    counted = f"SELECT count(*), count_if({raw.repeats or 'false'}) FROM {parquet_source(target)}"
     rows, repeats = connection.execute(counted).fetchone()
     return {"rows": rows, "repeats": repeats or 0}
 
@@ -200,7 +209,7 @@ def _open(connection: Any, work: Path, piece: LogPiece) -> None:
         f"CAST({quoted(key)} AS {kind}) AS {quoted(key)}" if kind in _WIDE else quoted(key)
         for key, kind in piece.kinds.items()
     )
-    source = f"read_parquet({file_literal(work / 'rows' / f'{piece.file:05}.parquet')}, file_row_number = true)"
+    source = parquet_source(work / "rows" / f"{piece.file:05}.parquet", options="file_row_number = true")
     where = f"file_row_number >= {piece.begin} AND file_row_number < {piece.end}"
     where += f" AND ({piece.repeats}) IS NOT TRUE" if piece.repeats else ""
     number = f"file_row_number + {piece.first} AS rowid"
@@ -216,10 +225,15 @@ def look(connection: Any, work: Path, piece: LogPiece, question: str, arguments:
     return answer
 
 
+def values_file(key: str, piece: LogPiece) -> str:
+    """Where a task leaves the different values of a piece."""
+    return f"values/{key}-{piece.number:05}.parquet"
+
+
 def collect_values(connection: Any, work: Path, piece: LogPiece, key: str, what: str) -> None:
     """Write the different values of an expression in a piece, with their first rows."""
     _open(connection, work, piece)
-    copy_to(work / "values" / f"{key}-{piece.number:05}.parquet", different_values(what), connection)
+    copy_to(work / values_file(key, piece), different_values(what), connection)
 
 
 # -------------------------------------------------------------------------------------------------------------- events
@@ -242,7 +256,7 @@ def split_events(
     found = EventValues.from_state(state)
     for table in tables:
         path = work / "dates" / f"{piece.number:05}.parquet" if table == "dates" else work / f"{table}.parquet"
-        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({file_literal(path)})")
+        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {parquet_source(path)}")
     connection.execute(f"CREATE VIEW typed AS {found.typed()}")
     select = f"SELECT {PARTITION.format(partitions=partitions)} AS part, * FROM ({found.complete('typed')})"
     # A partition is read by groups of rows, of which those of a piece with few rows for each are small.
@@ -268,13 +282,13 @@ def drop_rare(connection: Any, work: Path, part: UserPart, rare_items: bool, min
     Returns:
         How many events were dropped by "item" and by "user", how many are "kept", and in which "turn".
     """
-    connection.execute(f"CREATE TABLE events AS SELECT * FROM {_read(work / 'kept' / part.name)}")
+    connection.execute(f"CREATE TABLE events AS SELECT * FROM {parquet_source(work / 'kept' / part.name)}")
     gone = {"item": 0, "user": 0}
-    rare = {"item": f"SELECT item FROM {_read(work / 'rare.parquet')}"} if rare_items else {}
+    rare = {"item": f"SELECT item FROM {parquet_source(work / 'rare.parquet')}"} if rare_items else {}
     if min_user > 1:
-        rare["user"] = f'SELECT "user" FROM events GROUP BY "user" HAVING count(*) < {min_user}'
+        rare["user"] = rare_values("user", min_user)
     for side, select in rare.items():
-        gone[side] = connection.execute(f'DELETE FROM events WHERE "{side}" IN ({select})').fetchone()[0]
+        gone[side] = drop_events(connection, side, select)
     if any(gone.values()):
         part = part._replace(turn=part.turn + 1)
         _write_kept(connection, work, part)
@@ -307,18 +321,14 @@ def write_files(
         users: how many there are in all.
         columns: as for `code_events`.
     """
-    connection.execute(f"CREATE VIEW events AS SELECT * FROM {_read(work / 'kept' / part.name)}")
-    connection.execute(f"CREATE VIEW items AS SELECT item, code FROM {_read(work / 'out' / 'items.parquet')}")
+    connection.execute(f"CREATE VIEW events AS SELECT * FROM {parquet_source(work / 'kept' / part.name)}")
+    connection.execute(f"CREATE VIEW items AS SELECT item, code FROM {parquet_source(work / 'out' / 'items.parquet')}")
     counted = 'SELECT "user", count(*) AS count, min("row") AS first FROM events GROUP BY "user"'
     code = f"CAST(row_number() OVER (ORDER BY first) - 1 + {first} AS {number_type(users)})"
     connection.execute(f'CREATE TABLE users AS SELECT "user", {code} AS code, count FROM ({counted})')
     code_events(connection, columns)
     copy_to(work / "users" / f"{number:05}.parquet", "SELECT * FROM users ORDER BY code", connection)
     return write_part(connection, work / "out" / f"part-{number:05}.parquet", columns)
-
-
-def _read(path: Path) -> str:
-    return f"read_parquet({file_literal(path)})"
 
 
 def _all_of(folder: Path) -> str:

@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +30,9 @@ __all__ = [
     "Preparation",
     "code_events",
     "copy_to",
+    "drop_events",
     "number_type",
+    "rare_values",
     "run_steps",
     "write_part",
 ]
@@ -146,6 +148,17 @@ class Preparation(abc.ABC):
     def _read(self, raw: RawLog) -> dict[str, Any]:
         """Read all rows; return how many "rows" there are, without those that repeat the first line: "repeats"."""
 
+    def _write_categories(self, categories: Mapping[str, str], source: Callable[[str], str]) -> None:
+        """Write the values of further columns of categories; code 0 is a missing value.
+
+        Args:
+            categories: of `EventValues`.
+            source: the values and codes of one, as SQL, by what it is called in SQL.
+        """
+        for key, name in categories.items():
+            select = f"SELECT value, code + 1 AS code FROM {source(key)} ORDER BY code"
+            copy_to(self._out() / f"column-{name}.parquet", select, self._connection)
+
     def _check_kept(self, kept: int, dropped: Mapping[str, int]) -> None:
         """Raise an error if no event is left."""
         if not kept:
@@ -215,6 +228,27 @@ def copy_to(target: Path, select: str, connection: Any, rows: int = 122_880) -> 
     half = target.with_suffix(f".{os.uname().nodename}-{os.getpid()}.half" if hasattr(os, "uname") else ".half")
     connection.execute(f"COPY ({select}) TO {text_literal(str(half))} ({_PARQUET.format(rows=rows)})")
     os.replace(half, target)
+
+
+def rare_values(side: str, least: int, source: str = "events", count: str = "count(*)") -> str:
+    """The statement for users or items with fewer events.
+
+    Args:
+        side: "user" or "item".
+        least: events.
+        source: the events, or counts of them.
+        count: what the events of a value are there.
+
+    Example:
+        >>> rare_values("item", 5)
+        'SELECT "item" FROM events GROUP BY "item" HAVING count(*) < 5'
+    """
+    return f'SELECT "{side}" FROM {source} GROUP BY "{side}" HAVING {count} < {least}'
+
+
+def drop_events(connection: Any, side: str, select: str) -> int:
+    """Delete the events of the users or items of a statement; return how many there were."""
+    return connection.execute(f'DELETE FROM events WHERE "{side}" IN ({select})').fetchone()[0]
 
 
 def code_events(connection: Any, columns: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from logq._arguments import ArgumentError
 from logq._text_encodings import open_text
 from logq.logs.column_names import check_further, guess_columns, plain_name
 from logq.logs.log_files import choose_columns, layout_of_log
-from logq.logs.parquet_reader import file_literal, quoted, text_literal
+from logq.logs.parquet_reader import file_literal, parquet_source, quoted, text_literal
 from logq.logs.text_layout import Layout, joined_fields
 
 __all__ = ["RawLog", "column_of", "raw_log", "read_raw"]
@@ -83,7 +83,7 @@ class RawLog:
         if not self.text:
             # Columns are found by their names, and have the type that holds those of all files.
             chosen = ", ".join(f"{quoted(name)} AS {quoted(key)}" for key, name in self.names.items())
-            source = f"read_parquet([{', '.join(map(file_literal, self.files))}], union_by_name = true)"
+            source = parquet_source(*self.files, options="union_by_name = true")
             return f"SELECT {chosen} FROM {source}"
         paths = [
             _readable(file, layout._replace(plain=layout.plain and not copied), work, number, copied)
@@ -200,7 +200,7 @@ def _parquet(
     asked: Mapping[str, "str | int | bool | None"],
     columns: Sequence[str],
 ) -> RawLog:
-    source = f"read_parquet([{', '.join(map(file_literal, files))}], union_by_name = true)"
+    source = parquet_source(*files, options="union_by_name = true")
     schemas = [_schema(connection, file) for file in files]
     names = list(schemas[0])
     check_further(columns, names)
@@ -234,7 +234,7 @@ def _schema(connection: Any, file: Path) -> dict[str, str]:
     try:
         # DESCRIBE gives other names to those that differ in capitals only; these are as the file has them.
         tree = connection.execute(f"SELECT name, num_children FROM parquet_schema({file_literal(file)})").fetchall()
-        found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({file_literal(file)})").fetchall()
+        found = connection.execute(f"DESCRIBE SELECT * FROM {parquet_source(file)}").fetchall()
     except Exception as error:
         said = str(error).strip().splitlines()[0]
         raise ValueError(f"{os.fspath(file)}: cannot be read as Parquet ({said})") from None

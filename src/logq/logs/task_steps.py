@@ -20,10 +20,10 @@ from typing import Any, ClassVar, Protocol
 from logq._project import version
 from logq.logs import piece_tasks
 from logq.logs.event_values import EventValues, find_values
-from logq.logs.parquet_reader import file_literal
+from logq.logs.parquet_reader import file_literal, parquet_source
 from logq.logs.piece_rows import PieceRows
 from logq.logs.piece_tasks import LogPiece, LogTask, UserPart, Workplace, perform
-from logq.logs.preparation import ROWS_A_PARTITION, Preparation, copy_to, number_type
+from logq.logs.preparation import ROWS_A_PARTITION, Preparation, copy_to, number_type, rare_values
 from logq.logs.prepare_columns import RawLog
 
 __all__ = ["TaskRunner", "TaskSteps"]
@@ -160,11 +160,11 @@ class TaskSteps(Preparation):
         """Which rows of a file one task each reads; text is read as a whole."""
         if raw.text:
             return [None]
-        source = file_literal(raw.files[number])
-        names = self._connection.execute(f"SELECT name FROM parquet_schema({source})").fetchall()
+        file = raw.files[number]
+        names = self._connection.execute(f"SELECT name FROM parquet_schema({file_literal(file)})").fetchall()
         if any(name.lower() == "file_row_number" for (name,) in names):  # then there is no number to be had
             return [None]
-        rows = self._one(f"SELECT count(*) FROM read_parquet({source})")
+        rows = self._one(f"SELECT count(*) FROM {parquet_source(file)}")
         return [*_ranges(rows)] or [None]
 
     def _pieces(self) -> list[LogPiece]:
@@ -182,11 +182,7 @@ class TaskSteps(Preparation):
         about = self.result("rows")
         rows = PieceRows(self._run, self._pieces(), self._connection, self._work)
         found = find_values(rows, about, self._settings)
-        for key, name in found.categories.items():
-            select = (
-                f"SELECT value, code + 1 AS code FROM read_parquet({file_literal(self._work / f'v_{key}.parquet')})"
-            )
-            copy_to(self._out() / f"column-{name}.parquet", select, self._connection)
+        self._write_categories(found.categories, lambda key: parquet_source(self._work / f"v_{key}.parquet"))
         return {"values": found.state(), "tables": rows.tables}
 
     def _make_split(self) -> dict[str, Any]:
@@ -220,7 +216,7 @@ class TaskSteps(Preparation):
         gone = min_item > 1 or min_user > 1
         while gone:
             if min_item > 1:
-                rare = f"SELECT item FROM {self._counts(found)} GROUP BY item HAVING sum(count) < {min_item}"
+                rare = rare_values("item", min_item, self._counts(found), "sum(count)")
                 copy_to(self._work / "rare.parquet", rare, self._connection)
             parts = [UserPart(number, part["turn"]) for number, part in enumerate(found)]
             before = found
@@ -237,7 +233,7 @@ class TaskSteps(Preparation):
     def _counts(self, found: Sequence[Mapping[str, int]]) -> str:
         """The counts of items in all partitions, as SQL."""
         names = (UserPart(number, part["turn"]).name for number, part in enumerate(found))
-        return f"read_parquet([{', '.join(file_literal(self._work / 'counts' / name) for name in names)}])"
+        return parquet_source(*(self._work / "counts" / name for name in names))
 
     def _make_items(self) -> dict[str, Any]:
         self._remove("events")
@@ -264,8 +260,8 @@ class TaskSteps(Preparation):
             for place, (number, part) in enumerate(left)
         ]
         unsorted = sum(self._run(piece_tasks.write_files, arguments, "files"))
-        listed = ", ".join(file_literal(self._work / "users" / f"{place:05}.parquet") for place in range(len(left)))
-        select = f'SELECT "user", code, count FROM read_parquet([{listed}])'
+        source = parquet_source(*(self._work / "users" / f"{place:05}.parquet" for place in range(len(left))))
+        select = f'SELECT "user", code, count FROM {source}'
         copy_to(self._out() / "users.parquet", select, self._connection)
         return {"unsorted": unsorted}
 
