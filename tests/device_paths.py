@@ -372,7 +372,7 @@ def test_recommenders_learn_and_answer(
 ) -> None:
     """As on the CPU, for they draw the same classes, and as what is saved and loaded there."""
     # A CPU leaves padding out, and so draws for fewer rows.
-    monkeypatch.setattr("logq.recommenders.encoders.keeps_sizes", lambda _: True)
+    monkeypatch.setattr("logq.recommenders.encoding.encoders.keeps_sizes", lambda _: True)
     log = recommender_cases.planted_log(users=12)
     options: dict[str, Any] = {"epochs": 1, "batch_size": BATCH[name]}
     if name == "TwoTower":
@@ -409,7 +409,7 @@ def test_negatives_of_a_row_of_its_own(
     name: str, options: dict[str, Any], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a row has a group, or a history that is left out, padding has a row of its own on a device."""
-    monkeypatch.setattr("logq.recommenders.encoders.keeps_sizes", lambda _: True)
+    monkeypatch.setattr("logq.recommenders.encoding.encoders.keeps_sizes", lambda _: True)
     log = market_log()
     options = {"epochs": 1, "batch_size": BATCH[name], **options}
     there, here = (

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from logq.recommenders.airbnb import AirbnbEncoder
 from logq.recommenders.eges import EGESEncoder
-from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.item_content import ItemContent
+from logq.recommenders.encoding.encoders import RetrievalModel
+from logq.recommenders.encoding.item_content import ItemContent
 from logq.recommenders.mind import MINDEncoder
 from logq.recommenders.sasrec import SASRecEncoder
 from logq.recommenders.sdm import SDMEncoder

@@ -74,6 +74,9 @@ PACKAGES = (
     "__main__",
 )
 
+# What models of `recommenders`, a file each, share; in the same order.
+RECOMMENDERS = ("events", "encoding", "ranking", "neural", "layers")
+
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
 # that some distributions leave out.
 OPTIONAL = {
@@ -289,6 +292,23 @@ def test_packages_import_only_from_those_before_them() -> None:
     assert not wrong
 
 
+def test_what_recommenders_share_imports_only_from_what_stands_before_it() -> None:
+    place = {f"logq.recommenders.{name}": number for number, name in enumerate(RECOMMENDERS)}
+    models = len(place)  # files beside those packages
+    places = {
+        name: place.get(name.rpartition(".")[0], models)
+        for name in MODULES
+        if name.startswith("logq.recommenders.") and name not in place
+    }
+    assert set(places.values()) == {*range(models + 1)}
+    assert not [
+        f"{module} imports {name}"
+        for module in places
+        for name in ours(module)
+        if places.get(name, -1) > places[module]
+    ]
+
+
 def test_imports_make_no_circle() -> None:
     graph = networkx.DiGraph((module, name) for module in MODULES.keys() - LAZY for name in ours(module))
     assert not [sorted(circle) for circle in networkx.strongly_connected_components(graph) if len(circle) > 1]
@@ -328,7 +348,8 @@ def test_imports_are_absolute_and_stand_at_the_top() -> None:
 def test_every_package_is_lazy() -> None:
     packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
     backends = {name for name in packages if name.startswith("logq.kernels.")}
-    inside = {"logq.cli", *backends}  # nobody imports names from these
+    shared = {f"logq.recommenders.{name}" for name in RECOMMENDERS}
+    inside = {"logq.cli", *backends, *shared}  # nobody imports names from these
     assert {name for name in packages - LAZY if not name.startswith("logq.cli")} <= inside
     for package in LAZY:
         assert "lazy_loader.attach_stub(__name__, __file__)" in MODULES[package].read_text(encoding="utf-8"), package
@@ -399,7 +420,7 @@ def test_exports_exist_and_have_examples() -> None:
 def test_documents_tell_of_every_package() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST_ARCHITECTURE
-    assert not [name for name in PACKAGES if not re.search(rf"\b{name}\b", text)]
+    assert not [name for name in (*PACKAGES, *RECOMMENDERS) if not re.search(rf"\b{name}\b", text)]
     assert "ARCHITECTURE.md" in (ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M | re.S)
     needed = re.findall(r'"([\w.-]+)', block[1]) if block else []

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from logq.distributed import GradCache
 from logq.nn.dropout import ByteDropout
 from logq.recommenders import TwoTower, TwoTowerEncoder
-from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.neural.item_loss import ItemLoss
 from logq.samplers import CrossBatch, InBatch
 from recommender_cases import planted_split
 

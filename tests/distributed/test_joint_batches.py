@@ -24,7 +24,7 @@ from logq.objectives import OBJECTIVES
 from logq.process_groups import group_of
 from logq.processes import all_rows, world
 from logq.recommenders import TwoTower, TwoTowerEncoder
-from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.neural.item_loss import ItemLoss
 from logq.samplers import CrossBatch, InBatch, Sampler
 from logq.samplers.kept_tensors import unpacked
 from logq.training.together import share_gradients

@@ -15,7 +15,7 @@ from logq.kernels import autograd
 from logq.nn import GBCELoss
 from logq.objectives import GBCE, SAMPLED_SOFTMAX
 from logq.optim import LazyAdam
-from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.neural.item_loss import ItemLoss
 from logq.samplers import EveryClass, InBatch, Mixture, Uniform, Unigram
 from problems import PROBLEMS, problem
 

@@ -11,10 +11,10 @@ from logq._model_file import digest_of
 from logq.logs import Interactions, NextItems, Sequences, Split, leave_one_out
 from logq.logs.identifiers import Identifiers
 from logq.logs.mapped_arrays import MappedEvents, array_writer, map_array
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.known_log_state import known_log_state
-from logq.recommenders.target_events import fingerprint_of, target_counts
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.events.known_log_state import known_log_state
+from logq.recommenders.events.target_events import fingerprint_of, target_counts
 
 STATUS = Path("/proc/self/status")
 EVENTS, EACH = 3_000_000, 15

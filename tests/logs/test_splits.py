@@ -21,7 +21,7 @@ from logq.logs import (
     split_by_user,
 )
 from logq.recommenders import ItemKNN
-from logq.recommenders.held_out import HeldOut
+from logq.recommenders.events.held_out import HeldOut
 
 COUNTS = st.lists(st.integers(1, 6), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 1)
 

@@ -7,8 +7,8 @@ import torch
 from frequencies import SEED
 from logq.logs import Interactions
 from logq.recommenders import AirbnbEmbeddings, airbnb
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import ItemSearch
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.ranking.item_search import ItemSearch
 from logq.samplers import WithinGroup
 from recommender_cases import fitted, planted_split
 
@@ -168,7 +168,7 @@ def test_items_are_sorted_by_market_once(model, monkeypatch):
     calls = []
     sort = airbnb._by_market
     monkeypatch.setattr(airbnb, "_by_market", lambda *given: calls.append(len(given)) or sort(*given))
-    monkeypatch.setattr("logq.recommenders.item_ranker.ROWS", 2)  # nine blocks
+    monkeypatch.setattr("logq.recommenders.ranking.item_ranker.ROWS", 2)  # nine blocks
     model._by_market = None
     assert model.recommend(histories=histories, k=3).items.tolist() == expected
     assert model.recommend(histories=histories, k=3).items.tolist() == expected

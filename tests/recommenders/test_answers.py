@@ -13,7 +13,7 @@ import pytest
 from logq._arguments import ArgumentError
 from logq.logs import Interactions, leave_one_out
 from logq.recommenders import ItemKNN, Recommender, SASRec
-from logq.recommenders.known_log import KnownLog
+from logq.recommenders.events.known_log import KnownLog
 from recommender_cases import ALL, ITEMS, WITHOUT_VECTORS, fitted, make, planted_log, planted_split
 
 USERS = ["u0", "u3", "u7", "u8", "u21"]
@@ -50,7 +50,7 @@ def test_scores_are_those_that_recommend_ranks_by(model: Recommender) -> None:
 @pytest.mark.parametrize("name", ["YoutubeDNN", "two interests", "TwoTower", "Item2Vec"])
 @pytest.mark.parametrize("numbers", [1, 1 << 22])
 def test_a_score_is_the_product_with_the_best_query(name: str, numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logq.recommenders.item_search.NUMBERS", numbers)  # single products, or one of matrices
+    monkeypatch.setattr("logq.recommenders.ranking.item_search.NUMBERS", numbers)  # single products, or one of matrices
     model = model_of(name)
     queries = model.query_vectors(USERS)
     lists: list[list[int]] = [[100, 119, 103], [104], [], [105, 104], [100]]
@@ -220,7 +220,7 @@ def by_hand(scores: Sequence[float], items: Sequence[int], k: int, diversity: fl
 @pytest.mark.parametrize("name", [name for name in ALL if name != "Popularity"])
 @pytest.mark.parametrize("diversity", [0.05, 0.5, 1.0])
 def test_diversity_is_maximal_marginal_relevance(name: str, diversity: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logq.recommenders.item_ranker.NUMBERS", 400)  # several parts
+    monkeypatch.setattr("logq.recommenders.ranking.item_ranker.NUMBERS", 400)  # several parts
     model = fitted(name)
     pool = model.recommend(USERS, k=ITEMS)
     found = model.recommend(USERS, k=5, diversity=diversity)
@@ -446,8 +446,8 @@ def test_a_model_saved_without_users_says_so(tmp_path: Path) -> None:
 def test_the_file_for_everybody_has_what_recommend_gives(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("logq.recommenders.recommending_ranker.ROWS", 7)
-    monkeypatch.setattr("logq.recommenders.recommendation_files.ROWS", 50)  # several parts
+    monkeypatch.setattr("logq.recommenders.ranking.recommending_ranker.ROWS", 7)
+    monkeypatch.setattr("logq.recommenders.ranking.recommendation_files.ROWS", 50)  # several parts
     model, path = fitted(name), tmp_path / "all.parquet"
     done = model.recommend_all(path, k=13, exclude=[103], progress=False)
     wanted = model.recommend(k=13, exclude=[103])

@@ -8,8 +8,8 @@ from frequencies import SEED, assert_frequencies, assert_mean
 from logq._arguments import ArgumentError
 from logq.logs import Interactions, NextItems, Sequences, epoch_batches
 from logq.recommenders import MIND, SDM, AirbnbEmbeddings, SASRec, TwoTower, YoutubeDNN
-from logq.recommenders.augmentation import Augmentation
-from logq.recommenders.target_events import TargetEvents, target_counts
+from logq.recommenders.events.augmentation import Augmentation
+from logq.recommenders.events.target_events import TargetEvents, target_counts
 from logq.training.loop import Loop
 
 

@@ -11,9 +11,9 @@ import logq
 from logq import ArgumentError, ArgumentTypeError, SASRec
 from logq.logs import Interactions, leave_one_out, split_by_time, split_by_user
 from logq.recommenders import SASRecEncoder
-from logq.recommenders.held_out import HeldOut
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.log_statistics import LogStatistics
 from logq.recommenders.layers import LAYERS
-from logq.recommenders.log_statistics import LogStatistics
 from logq.training.automatic_settings import AutomaticChoice, Rules, choose
 
 FAST: dict[str, Any] = {"dim": 8, "epochs": 1, "seed": 1}

@@ -9,7 +9,7 @@ import pytest
 
 from logq.logs import Interactions, Split, leave_one_out
 from logq.recommenders import Recommender
-from logq.recommenders.query_context import Context
+from logq.recommenders.neural.query_context import Context
 from recommender_cases import make
 
 WORDS = ("sofa", "lamp", "tent", "boot")

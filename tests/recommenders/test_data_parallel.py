@@ -18,7 +18,7 @@ from logq.logs import leave_one_out
 from logq.objectives import OBJECTIVES
 from logq.process_start import all_values
 from logq.processes import World, world
-from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
 from logq.samplers import InBatch, LearnedUnigram, Mixture, Sampler, Unigram
 from logq.samplers.streams import rank_of_process
 from logq.training import together as sharing

@@ -9,7 +9,7 @@ from torch import Tensor
 from logq import recommenders
 from logq.functional import full_softmax_loss
 from logq.optim import LazyAdam
-from logq.recommenders.encoders import RetrievalModel
+from logq.recommenders.encoding.encoders import RetrievalModel
 from model_cases import MODELS, C, D, batch, make, take, wider
 
 WINDOWS = ("eges", "airbnb")

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from logq.logs import Interactions
 from logq.recommenders import NeuralRecommender
-from logq.recommenders.query_export import QueryTower, columns_read
-from logq.recommenders.requests import make_request
+from logq.recommenders.neural.query_export import QueryTower, columns_read
+from logq.recommenders.ranking.requests import make_request
 from model_cases import MODELS, C, batch, make, take
 from recommender_cases import NEURAL, fitted, planted_log, planted_split
 from recommender_cases import make as make_recommender
@@ -129,7 +129,9 @@ LAYERS = {
 
 def test_times_are_an_input_of_the_shape_of_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Tensor] = {}
-    monkeypatch.setattr("logq.recommenders.query_export.export_onnx", lambda tower, batch, path: given.update(batch))
+    monkeypatch.setattr(
+        "logq.recommenders.neural.query_export.export_onnx", lambda tower, batch, path: given.update(batch)
+    )
     model = make_recommender("SASRec", layer="hstu", time_buckets=16, epochs=1, max_length=6)
     assert isinstance(model, NeuralRecommender)
     names = model.fit(planted_split().train, progress=False).export(tmp_path / "tower.onnx")
@@ -202,6 +204,6 @@ def test_a_library_that_export_needs_is_named(library: str, tmp_path: Path, monk
 
 def test_more_weights_than_a_file_can_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: True)
-    monkeypatch.setattr("logq.recommenders.query_export.MOST_BYTES", 100)
+    monkeypatch.setattr("logq.recommenders.neural.query_export.MOST_BYTES", 100)
     with pytest.raises(ValueError, match=r"path: expected weights of at most 2 GiB for an ONNX file, got [\d,]+ bytes"):
         fitted("YoutubeDNN").export(tmp_path / "tower.onnx")  # pyright: ignore[reportAttributeAccessIssue]

@@ -7,7 +7,7 @@ from frequencies import SEED
 from logq import Word2Vec
 from logq.logs import Interactions, leave_one_out
 from logq.recommenders import AirbnbEmbeddings, Item2Vec, Recommender
-from logq.recommenders.log_statistics import LogStatistics
+from logq.recommenders.events.log_statistics import LogStatistics
 from recommender_cases import fitted, planted_split
 
 

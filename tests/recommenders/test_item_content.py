@@ -9,8 +9,8 @@ from torch import Tensor
 
 from logq.logs import Features, Identifiers, Interactions
 from logq.recommenders import EGES, MIND, SDM, Popularity, Recommender, SASRec, TwoTower, YoutubeDNN
-from logq.recommenders.feature_tables import Projection, item_inputs
-from logq.recommenders.item_content import ContentTable, ItemContent
+from logq.recommenders.encoding.feature_tables import Projection, item_inputs
+from logq.recommenders.encoding.item_content import ContentTable, ItemContent
 from model_cases import ITEM_FEATURES, C, D, item_codes, item_dense
 
 # ------------------------------------------------------------------------------------------------ vectors, by hand

@@ -12,7 +12,7 @@ from logq.candidates import without_log_q
 from logq.functional import gbce_loss, sampled_loss
 from logq.objectives import GBCE, OBJECTIVES
 from logq.recommenders import YoutubeDNN
-from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.neural.item_loss import ItemLoss
 from logq.samplers import InBatch, LogUniform, Sampler, Uniform, Unigram
 from recommender_cases import ITEMS, planted_log
 

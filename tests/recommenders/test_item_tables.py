@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from logq.kernels.reference_rows import falling_shares
-from logq.recommenders.encoders import Tower
-from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features
-from logq.recommenders.item_tables import IdTable, Table, end_of, select_rows
+from logq.recommenders.encoding.encoders import Tower
+from logq.recommenders.encoding.feature_tables import FeatureTables, ItemCodes, check_features
+from logq.recommenders.encoding.item_tables import IdTable, Table, end_of, select_rows
 
 
 def test_a_mean_is_that_of_the_codes_that_are_there():

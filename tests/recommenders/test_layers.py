@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from logq.logs import Interactions, NextItems, Sequences
-from logq.recommenders.histories import Histories
-from logq.recommenders.known_log import KnownLog
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.events.known_log import KnownLog
 from logq.recommenders.layers.causal_attention import CausalAttention
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
 from logq.recommenders.layers.sequence_layer import HistoryLayout
-from logq.recommenders.query_export import QueryTower
+from logq.recommenders.neural.query_export import QueryTower
 from logq.recommenders.sasrec import SASRec, SASRecEncoder
 from model_cases import C, D, batch
 from recommender_cases import planted_log, planted_split

@@ -11,9 +11,9 @@ from logq.candidates import IGNORED
 from logq.functional import sampled_loss
 from logq.logs import Interactions
 from logq.recommenders import MIND, SASRec, TwoTower, YoutubeDNN, YoutubeDNNEncoder
-from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.left_out import alike
-from logq.recommenders.target_events import TargetEvents
+from logq.recommenders.events.target_events import TargetEvents
+from logq.recommenders.neural.item_loss import ItemLoss
+from logq.recommenders.neural.left_out import alike
 from logq.samplers import InBatch, Mixture, Sampler, Uniform
 
 C, D, M = 12, 4, 7
@@ -41,7 +41,7 @@ def by_loop(table, candidates, queries, least, by_query):
 @pytest.mark.parametrize("by_query", [False, True])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_items_are_left_out_as_a_loop_would(sampler, by_query, monkeypatch):
-    monkeypatch.setattr("logq.recommenders.left_out.MOST_NUMBERS", 80)  # a few rows at a time
+    monkeypatch.setattr("logq.recommenders.neural.left_out.MOST_NUMBERS", 80)  # a few rows at a time
     generator = torch.Generator().manual_seed(3)
     model = YoutubeDNNEncoder(C, D, hidden=(), tied=False)
     queries = torch.randn(M, D, generator=generator, requires_grad=True)
@@ -110,13 +110,13 @@ class Noted(ItemLoss):
 @pytest.mark.parametrize("estimator", [SASRec, YoutubeDNN, MIND, TwoTower])
 def test_negatives_of_the_log_reach_the_loss_of_their_targets(estimator, padded, future, monkeypatch):
     if padded:
-        for module in ("sasrec", "mind", "encoders", "next_item_task", "item_loss"):
+        for module in ("sasrec", "mind", "encoding.encoders", "neural.next_item_task", "neural.item_loss"):
             monkeypatch.setattr(f"logq.recommenders.{module}.keeps_sizes", lambda _: True)
     log = Interactions.from_arrays(
         np.repeat(np.arange(8), 4), list("abcd" * 8), columns={"shown": ["", "c", "d a", "a"] * 8}
     )
     monkeypatch.setattr(Noted, "given", [])
-    monkeypatch.setattr("logq.recommenders.item_loss.ItemLoss", Noted)
+    monkeypatch.setattr("logq.recommenders.neural.item_loss.ItemLoss", Noted)
     model = estimator(
         dim=4, epochs=1, seed=1, extra_negatives="shown", future=future, sampler="uniform", num_sampled=3
     ).fit(log, progress=False)
@@ -186,7 +186,7 @@ def test_estimators_mix_negatives(estimator, options, monkeypatch):
             drawn.append(self.sampler)
             return loss
 
-    monkeypatch.setattr("logq.recommenders.item_loss.ItemLoss", Spy)
+    monkeypatch.setattr("logq.recommenders.neural.item_loss.ItemLoss", Spy)
     estimator(sampler="uniform", in_batch_share=0.25)  # SASRec chooses num_sampled by the log
     model = estimator(dim=4, epochs=1, seed=1, sampler="uniform", in_batch_share=0.25, **options)
     model.fit(SHOWN, progress=False)

@@ -10,7 +10,7 @@ import torch
 
 from logq.logs import Interactions, Sequences, epoch_batches, leave_one_out, mapped_arrays, prepare
 from logq.logs.batches import own_batches
-from logq.recommenders import next_item_task
+from logq.recommenders.neural import next_item_task
 from logq.training.loop import Loop
 from processes import doubles, together
 from recommender_cases import make, planted_log

@@ -12,7 +12,15 @@ from logq.functional import sampled_logistic_loss
 from logq.samplers import InBatch, LearnedUnigram
 from logq.word2vec import Word2Vec
 
-LOOKS_AT_SIZES = ("eges", "encoders", "item_loss", "item_tables", "mind", "sasrec", "sdm")
+LOOKS_AT_SIZES = (
+    "eges",
+    "encoding.encoders",
+    "neural.item_loss",
+    "encoding.item_tables",
+    "mind",
+    "sasrec",
+    "sdm",
+)
 NEURAL = [*recommender_cases.NEURAL, "EGES", "AirbnbEmbeddings"]
 
 
@@ -26,7 +34,7 @@ def test_a_recommender_learns_the_same(name: str, monkeypatch: pytest.MonkeyPatc
     log, answers = recommender_cases.planted_log(users=12), []
     for padded in (False, True):
         if name in ("EGES", "AirbnbEmbeddings"):  # rows of padding would get draws of their own
-            monkeypatch.setattr("logq.recommenders.encoders.keeps_sizes", lambda _: True)
+            monkeypatch.setattr("logq.recommenders.encoding.encoders.keeps_sizes", lambda _: True)
         if padded:
             for module in LOOKS_AT_SIZES:
                 monkeypatch.setattr(f"logq.recommenders.{module}.keeps_sizes", lambda _: True)

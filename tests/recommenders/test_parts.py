@@ -13,8 +13,8 @@ from logq.evaluation.ranking_ties import tie_order
 from logq.logs import Interactions
 from logq.processes import world
 from logq.recommenders import Histories, ItemKNN, Popularity, neighborhoods
-from logq.recommenders.histories import gather_rows
-from logq.recommenders.known_log import KnownLog
+from logq.recommenders.events.histories import gather_rows
+from logq.recommenders.events.known_log import KnownLog
 from logq.training.devices import Device
 
 ROWS = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=6)

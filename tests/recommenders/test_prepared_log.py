@@ -8,7 +8,7 @@ import pytest
 
 from logq import recommenders
 from logq.logs import Interactions, leave_one_out, mapped_arrays, prepare
-from logq.recommenders import next_item_task
+from logq.recommenders.neural import next_item_task
 from recommender_cases import BASELINES, NEURAL, SKIP_GRAM, planted_log
 
 pytest.importorskip("duckdb")

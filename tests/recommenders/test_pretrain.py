@@ -9,7 +9,7 @@ import torch
 
 from logq.logs import Interactions
 from logq.recommenders import TwoTowerEncoder, YoutubeDNNEncoder
-from logq.recommenders.session_windows import first_vectors
+from logq.recommenders.events.session_windows import first_vectors
 from recommender_cases import ITEMS, make, planted_log, planted_split, successor
 
 TABLES = ("watched.weight", "items.weight")
@@ -25,7 +25,7 @@ def test_tables_begin_with_the_vectors(name: str, tied: bool, monkeypatch: pytes
         asked.append(epochs)
         return given
 
-    monkeypatch.setattr("logq.recommenders.neural_recommender.first_vectors", vectors)
+    monkeypatch.setattr("logq.recommenders.neural.neural_recommender.first_vectors", vectors)
     model: Any = make(name, tied=tied, pretrain=7, epochs=1, lr=1e-12)  # so slow that nothing moves
     model.fit(planted_log(), progress=False)
     tables = {name: value for name, value in model.model.state_dict().items() if name in TABLES}

@@ -182,7 +182,7 @@ def test_similar_items_of_an_index_and_of_allowed_items(name: str) -> None:
 
 
 def test_similar_items_make_their_index_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from logq.recommenders import item_ranker
+    from logq.recommenders.ranking import item_ranker
 
     model = make("YoutubeDNN", epochs=1).fit(planted_log(), progress=False)
     made: list[object] = []

@@ -15,8 +15,8 @@ from logq.distributed.placing import Placing
 from logq.distributed.stratified_draws import StratifiedDraws
 from logq.processes import all_rows, traffic, world
 from logq.recommenders import airbnb
-from logq.recommenders.item_loss import make_item_loss
-from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.neural.item_loss import make_item_loss
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
 from logq.recommenders.youtube_dnn import YoutubeDNNConfig
 from logq.samplers import Draw, Sampler, WithinGroup
 from logq.training.checkpoint import FILE

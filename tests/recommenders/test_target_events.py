@@ -12,10 +12,10 @@ import recommender_cases
 from logq.logs import Interactions, NextItems, Sequences
 from logq.processes import World
 from logq.recommenders import MIND, SASRec, YoutubeDNN
-from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.next_item_task import NextItemTask
-from logq.recommenders.target_events import TargetEvents, target_counts
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.events.target_events import TargetEvents, target_counts
+from logq.recommenders.neural.item_loss import ItemLoss
+from logq.recommenders.neural.next_item_task import NextItemTask
 from logq.samplers import Uniform
 from logq.training.devices import Device
 
@@ -90,7 +90,7 @@ def fitted(estimator: type, **options):
 @pytest.mark.parametrize("padded", [False, True])
 def test_the_loss_is_the_weighted_mean_of_a_loop(kind, padded, monkeypatch):
     if padded:
-        for module in ("sasrec", "mind", "encoders", "next_item_task"):
+        for module in ("sasrec", "mind", "encoding.encoders", "neural.next_item_task"):
             monkeypatch.setattr(f"logq.recommenders.{module}.keeps_sizes", lambda _: True)
     examples = EXAMPLES["next items" if kind == "interests" else kind]()
     options = {"dropout": 0.0, "max_length": 4}
@@ -232,7 +232,7 @@ def test_a_column_without_an_id_is_no_column_of_extra_negatives():
 
 def test_processes_learn_each_target_of_a_mapped_log_once(monkeypatch):
     """Their parts differ by an example, and the last step may have none for some of them."""
-    monkeypatch.setattr("logq.recommenders.next_item_task.BUFFER", 8)
+    monkeypatch.setattr("logq.recommenders.neural.next_item_task.BUFFER", 8)
     examples = NextItems(LOG, 4)
     model = fitted(YoutubeDNN)
     examples.log = replace(LOG, mapped=SimpleNamespace(release=lambda: None))

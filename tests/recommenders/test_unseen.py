@@ -6,7 +6,7 @@ import torch
 
 from logq.logs import Interactions
 from logq.recommenders import SASRec, YoutubeDNN, item_loss
-from logq.recommenders.left_out import seen_before
+from logq.recommenders.neural.left_out import seen_before
 
 
 def test_seen_before_is_what_a_loop_finds():
@@ -23,7 +23,7 @@ def test_masks_reach_the_loss_at_each_place():
     log = Interactions.from_sessions([[0, 1, 2, 3], [3, 2, 1, 0]] * 4)
     model = SASRec(dim=8, epochs=1, seed=1, num_sampled=4, unseen_negatives=True, max_length=3, batch_size=2)
     seen = []
-    from logq.recommenders import next_item_task
+    from logq.recommenders.neural import next_item_task
 
     original = next_item_task.seen_before
 
@@ -85,7 +85,7 @@ def test_no_negative_has_been_seen(estimator, options, monkeypatch):
         seen.append((history, rows, places))
         return seen_before(ids, history, rows, places)
 
-    monkeypatch.setattr("logq.recommenders.next_item_task.seen_before", noted)
+    monkeypatch.setattr("logq.recommenders.neural.next_item_task.seen_before", noted)
     estimator(dim=8, epochs=1, seed=1, unseen_negatives=True, **{"sampler": "uniform", "num_sampled": 6} | options).fit(
         log, progress=False
     )

@@ -15,9 +15,9 @@ from logq import recommenders
 from logq.logs import Features, Identifiers, Interactions, NextItems, Sequences
 from logq.logs.growing import grow_log
 from logq.recommenders import ItemKNN, NeuralRecommender, Popularity, Recommender, SASRec, TwoTower, YoutubeDNN
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.neural_recommender import NeuralRecommender as Neural
-from logq.recommenders.warm_start import replayed_events
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.neural.neural_recommender import NeuralRecommender as Neural
+from logq.recommenders.neural.warm_start import replayed_events
 from recommender_cases import BASELINES, NEURAL, SKIP_GRAM, make, planted_log
 
 CUT = 0.8

@@ -10,8 +10,8 @@ import torch
 
 from logq.logs import Interactions, Split, leave_one_out
 from logq.recommenders import ItemKNN, Popularity, Recommender, SASRec, YoutubeDNN
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.ranker import EvaluationWarning
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.ranking.ranker import EvaluationWarning
 from recommender_cases import ALL, BASELINES, fitted, make, planted_log, planted_split
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from frequencies import FAILURE_RATE
-from logq.recommenders.session_windows import Windows
+from logq.recommenders.events.session_windows import Windows
 
 
 @given(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from logq.candidates import IGNORED, Candidates
 from logq.functional import sampled_loss
 from logq.objectives import NCE
-from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.neural.item_loss import ItemLoss
 from logq.samplers import CrossBatch, InBatch
 from logq.samplers.registry import SamplerSettings, make_sampler
 
@@ -212,7 +212,7 @@ def test_computed_vectors_of_earlier_batches_are_constants(
 ) -> None:
     """Beside a loop of our own with a row of logits for each candidate."""
     if keeps:
-        monkeypatch.setattr("logq.recommenders.item_loss.keeps_sizes", lambda _: True)
+        monkeypatch.setattr("logq.recommenders.neural.item_loss.keeps_sizes", lambda _: True)
     model: Any = Items()
     sampler = CrossBatch(9, 4, counts=range(1, 10), dtype=torch.float64)
     loss, beside = ItemLoss(objective, sampler), CrossBatch(9, 4, counts=range(1, 10), dtype=torch.float64)

@@ -9,7 +9,7 @@ import pytest
 
 import logq
 from logq.evaluation import AnalogyResult, AnalogySection, Interval, Likelihood, RankingScores
-from logq.recommenders.recommendations import Recommendations
+from logq.recommenders.ranking.recommendations import Recommendations
 from logq.tables.notebook_html import ROWS, TrainingLog, cell, columns_table, learning_curves
 
 EVIL = "<script>alert('x')</script>&\""

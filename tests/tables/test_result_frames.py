@@ -22,7 +22,7 @@ from logq.evaluation import (
     SimilarityResult,
 )
 from logq.language_models.language_model import NextWords
-from logq.recommenders.recommendations import Reasons, Recommendations
+from logq.recommenders.ranking.recommendations import Reasons, Recommendations
 from logq.recommenders.tuning import Trial, Tuning
 from logq.tables import to_frame
 

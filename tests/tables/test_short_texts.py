@@ -24,7 +24,7 @@ from logq.folders.recommender_folders import RecommenderFolder
 from logq.huffman import HuffmanTree
 from logq.language_models.language_model import NextWords
 from logq.recommenders import Histories, Reasons, Recommendations, Trial, Tuning
-from logq.recommenders.known_log import KnownLog
+from logq.recommenders.events.known_log import KnownLog
 from logq.retrieval import DuckDBItems, ExactIndex, IndexChoice, IndexTrial, SearchResult, StoredItems
 from logq.tables import HasColumns, to_frame
 from logq.tables.short_texts import ranked

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
 from logq.training.checkpoint import FILE, RunCheckpoint, RunState
 from recommender_cases import make, planted_log, planted_split
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from logq._progress import Progress
-from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.neural.item_loss import ItemLoss
 from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop

@@ -17,7 +17,7 @@ from logq._progress import Progress
 from logq.language_models import NNLM
 from logq.logs import Interactions, leave_one_out, split_at_random
 from logq.logs.splits import Split
-from logq.recommenders.held_out import HeldOut
+from logq.recommenders.events.held_out import HeldOut
 from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop

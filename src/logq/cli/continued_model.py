@@ -76,7 +76,7 @@ class ContinuedModel:
             raise BadInputError(
                 f"--continue: {place} holds a {type(model).__name__}, which `logq train {entry.command}` does not make"
             )
-        from logq.recommenders.neural_config import WarmConfig
+        from logq.recommenders.neural.neural_config import WarmConfig
         from logq.training.options import TrainingConfig
 
         for name in arguments:

@@ -10,7 +10,7 @@ from logq.cli.terminal.errors import BadInputError
 from logq.folders.id_reading import typed_ids
 
 if TYPE_CHECKING:
-    from logq.recommenders.known_log import KnownLog
+    from logq.recommenders.events.known_log import KnownLog
 
 __all__ = ["UserItemPairs", "read_pairs", "write_scores"]
 

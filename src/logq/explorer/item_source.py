@@ -11,7 +11,7 @@ from logq._arguments import ArgumentError, Verbatim
 from logq._progress import Progress
 from logq.evaluation.map_points import MapSource, Neighbors
 from logq.folders.id_reading import typed_ids
-from logq.recommenders.known_log import lenient_codes
+from logq.recommenders.events.known_log import lenient_codes
 
 if TYPE_CHECKING:
     from logq.folders.recommender_folders import RecommenderFolder

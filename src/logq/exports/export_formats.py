@@ -64,7 +64,7 @@ FORMATS = (
         "logq.exports.query_service:write_query_service",
         "The query tower for onnxruntime, with vectors, ids and titles of the items beside it.",
         needs="export",
-        check="logq.recommenders.query_export:check_onnx",
+        check="logq.recommenders.neural.query_export:check_onnx",
     ),
     ExportFormat(
         "static-embedding",

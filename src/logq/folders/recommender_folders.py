@@ -77,7 +77,7 @@ def load_recommender(folder: Path, *, device: str = "cpu", doing: Doing = "ask")
         FolderError: there is none.
     """
     check_folder(folder, "recommender", doing=doing)
-    from logq.recommenders.recommender import Recommender
+    from logq.recommenders.ranking.recommender import Recommender
 
     return Recommender.load(folder, device=device)
 

@@ -13,14 +13,14 @@ from logq.logs import sessions
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
-from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
-from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.item_search import ItemSearch
-from logq.recommenders.item_tables import column, table_of_ids
-from logq.recommenders.neural_config import SkipGramConfig
-from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.session_windows import Windows
+from logq.recommenders.encoding.encoders import Batch, RetrievalModel, WindowModel
+from logq.recommenders.encoding.item_tables import column, table_of_ids
+from logq.recommenders.events.histories import Histories, gather_rows
+from logq.recommenders.events.session_windows import Windows
+from logq.recommenders.neural.item_loss import ItemLoss
+from logq.recommenders.neural.neural_config import SkipGramConfig
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
+from logq.recommenders.ranking.item_search import ItemSearch
 from logq.samplers import Mixture, Sampler, WithinGroup
 from logq.training.automatic_settings import Rules
 from logq.training.config import AUTO, AtLeast, Auto, Help, configclass

@@ -12,9 +12,9 @@ from torch import Tensor
 from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.logs.interactions import Interactions
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories
-from logq.recommenders.recommender import Recommender
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.ranking.recommender import Recommender
 from logq.training.callbacks import Learned
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions

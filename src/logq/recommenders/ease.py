@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from logq._arguments import ArgumentError
 from logq._progress import Progress, format_bytes
 from logq.logs.interactions import Interactions
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import ItemSearch, best_scores
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories
 from logq.recommenders.neighborhoods import co_counts
-from logq.recommenders.recommender import Recommender
+from logq.recommenders.ranking.item_search import ItemSearch, best_scores
+from logq.recommenders.ranking.recommender import Recommender
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig

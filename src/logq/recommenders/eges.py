@@ -12,13 +12,13 @@ from logq.kernels.reference_rows import falling_shares
 from logq.kernels.updates import real_dtype
 from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
-from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
-from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, item_inputs
-from logq.recommenders.item_tables import column, filled, table_of_ids
-from logq.recommenders.neural_config import SkipGramConfig
-from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.row_means import mean_of_computed, weighted_sum
-from logq.recommenders.session_windows import Windows
+from logq.recommenders.encoding.encoders import Batch, RetrievalModel, WindowModel
+from logq.recommenders.encoding.feature_tables import FeatureTables, ItemCodes, check_features, item_inputs
+from logq.recommenders.encoding.item_tables import column, filled, table_of_ids
+from logq.recommenders.encoding.row_means import mean_of_computed, weighted_sum
+from logq.recommenders.events.session_windows import Windows
+from logq.recommenders.neural.neural_config import SkipGramConfig
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
 from logq.shapes import check_ids
 from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass

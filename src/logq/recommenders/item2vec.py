@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.logs.interactions import Interactions
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories
-from logq.recommenders.neural_config import RECENCY, Gap, MaxLength, Recency
-from logq.recommenders.recommender import Recommender
-from logq.recommenders.row_means import mean_of_rows
-from logq.recommenders.session_windows import session_corpus
+from logq.recommenders.encoding.row_means import mean_of_rows
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.events.session_windows import session_corpus
+from logq.recommenders.neural.neural_config import RECENCY, Gap, MaxLength, Recency
+from logq.recommenders.ranking.recommender import Recommender
 from logq.samplers.registry import SamplerChoice
 from logq.training.automatic_settings import Rules
 from logq.training.config import AUTO, Above, AtLeast, Auto, Help, TriedValues, configclass

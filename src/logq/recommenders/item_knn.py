@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.logs.interactions import Interactions
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import ItemSearch
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories
 from logq.recommenders.neighborhoods import NeighborRecommender, co_counts, summed_by_key
+from logq.recommenders.ranking.item_search import ItemSearch
 from logq.training.config import AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from logq._progress import Progress
 from logq.logs.interactions import Interactions
-from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.item_search import ItemSearch, first_left
-from logq.recommenders.recommender import Recommender
+from logq.recommenders.events.histories import Histories, gather_rows
+from logq.recommenders.ranking.item_search import ItemSearch, first_left
+from logq.recommenders.ranking.recommender import Recommender
 
 __all__ = ["CoCounts", "NeighborRecommender", "co_counts", "summed_by_key"]
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError
 from logq.logs.interactions import Interactions
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import ItemSearch, first_left
-from logq.recommenders.known_log import untied
-from logq.recommenders.recommender import Recommender
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.events.known_log import untied
+from logq.recommenders.ranking.item_search import ItemSearch, first_left
+from logq.recommenders.ranking.recommender import Recommender
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 

@@ -14,14 +14,14 @@ from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems, Sequences
 from logq.nn.dropout import ByteDropout
-from logq.recommenders.encoders import Batch, RetrievalModel
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_content import ItemContent, TableModel, content_of
-from logq.recommenders.item_tables import Table, column, end_of, select_rows
+from logq.recommenders.encoding.encoders import Batch, RetrievalModel
+from logq.recommenders.encoding.item_content import ItemContent, TableModel, content_of
+from logq.recommenders.encoding.item_tables import Table, column, end_of, select_rows
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
 from logq.recommenders.layers.sequence_layer import HistoryLayout, SequenceLayer
-from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
 from logq.recommenders.sasrec_config import SASRecConfig
 from logq.tracing import is_exported, keeps_sizes
 from logq.training.estimator import FitOptions

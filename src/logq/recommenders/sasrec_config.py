@@ -5,10 +5,10 @@ from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError
+from logq.recommenders.events.log_statistics import LogStatistics
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
-from logq.recommenders.log_statistics import LogStatistics
-from logq.recommenders.neural_config import ContentConfig, Tied
-from logq.recommenders.next_item_config import NextItemConfig
+from logq.recommenders.neural.neural_config import ContentConfig, Tied
+from logq.recommenders.neural.next_item_config import NextItemConfig
 from logq.training.automatic_settings import AutomaticChoice, Rules
 from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
 

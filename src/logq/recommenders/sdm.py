@@ -11,13 +11,19 @@ from logq._arguments import ArgumentError, check_float, check_int
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
-from logq.recommenders.encoders import Batch, RetrievalModel
-from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, feature_sizes, item_inputs
-from logq.recommenders.item_content import ItemContent, TableModel, content_of
-from logq.recommenders.item_tables import IdTable, column, end_of, filled
-from logq.recommenders.neural_config import ContentConfig, Tied, UserDropout, UserVectors
-from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.next_item_config import NextItemConfig
+from logq.recommenders.encoding.encoders import Batch, RetrievalModel
+from logq.recommenders.encoding.feature_tables import (
+    FeatureTables,
+    ItemCodes,
+    check_features,
+    feature_sizes,
+    item_inputs,
+)
+from logq.recommenders.encoding.item_content import ItemContent, TableModel, content_of
+from logq.recommenders.encoding.item_tables import IdTable, column, end_of, filled
+from logq.recommenders.neural.neural_config import ContentConfig, Tied, UserDropout, UserVectors
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
+from logq.recommenders.neural.next_item_config import NextItemConfig
 from logq.tracing import keeps_sizes
 from logq.training.config import AUTO, AtLeast, Help, configclass
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from logq._arguments import ArgumentError, BadArgumentError, Verbatim
-from logq.recommenders.recommender import Recommender
+from logq.recommenders.ranking.recommender import Recommender
 from logq.training.config_fields import Option, TriedValues
 
 __all__ = ["search_space", "suggest"]

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from logq.logs import sessions
 from logq.logs.interactions import Interactions
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.item_search import ItemSearch
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories, gather_rows
 from logq.recommenders.neighborhoods import NeighborRecommender, summed_by_key
-from logq.recommenders.neural_config import Gap
+from logq.recommenders.neural.neural_config import Gap
+from logq.recommenders.ranking.item_search import ItemSearch
 from logq.training.config import Above, AtLeast, Help, OneOf, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig

@@ -17,8 +17,8 @@ from logq._progress import Progress
 from logq._project import load_optional
 from logq.estimators import class_of
 from logq.logs.splits import Split
-from logq.recommenders.ranker import EvaluationWarning, RankingTest
-from logq.recommenders.recommender import Recommender
+from logq.recommenders.ranking.ranker import EvaluationWarning, RankingTest
+from logq.recommenders.ranking.recommender import Recommender
 from logq.recommenders.search_space import search_space, suggest
 from logq.tables.notebook_html import result_html
 from logq.tables.short_texts import result_text

@@ -12,11 +12,17 @@ from logq.distributed.grad_cache import GradCache
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
-from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, feature_sizes, item_inputs
-from logq.recommenders.item_content import ROWS, ContentTable, ItemContent, content_of
-from logq.recommenders.item_tables import IdTable, column
-from logq.recommenders.neural_config import (
+from logq.recommenders.encoding.encoders import Batch, RetrievalModel, Tower
+from logq.recommenders.encoding.feature_tables import (
+    FeatureTables,
+    ItemCodes,
+    check_features,
+    feature_sizes,
+    item_inputs,
+)
+from logq.recommenders.encoding.item_content import ROWS, ContentTable, ItemContent, content_of
+from logq.recommenders.encoding.item_tables import IdTable, column
+from logq.recommenders.neural.neural_config import (
     ContentConfig,
     ContextConfig,
     FeatureDim,
@@ -24,8 +30,8 @@ from logq.recommenders.neural_config import (
     UserDropout,
     UserVectors,
 )
-from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.next_item_config import RecentItemsConfig
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
+from logq.recommenders.neural.next_item_config import RecentItemsConfig
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import AtLeast, Help, TriedValues, configclass
 

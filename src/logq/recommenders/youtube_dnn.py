@@ -10,20 +10,20 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, ch
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
-from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.feature_tables import FeatureTables, feature_sizes
-from logq.recommenders.item_content import ItemContent, TableModel, content_of
-from logq.recommenders.item_tables import column
-from logq.recommenders.log_statistics import LogStatistics
-from logq.recommenders.neural_config import (
+from logq.recommenders.encoding.encoders import Batch, RetrievalModel, Tower
+from logq.recommenders.encoding.feature_tables import FeatureTables, feature_sizes
+from logq.recommenders.encoding.item_content import ItemContent, TableModel, content_of
+from logq.recommenders.encoding.item_tables import column
+from logq.recommenders.events.log_statistics import LogStatistics
+from logq.recommenders.neural.neural_config import (
     ContentConfig,
     ContextConfig,
     FeatureDim,
     Hidden,
     Tied,
 )
-from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.next_item_config import RecentItemsConfig
+from logq.recommenders.neural.neural_recommender import NeuralRecommender
+from logq.recommenders.neural.next_item_config import RecentItemsConfig
 from logq.shapes import check_shape
 from logq.training.config import AtLeast, Help, configclass
 

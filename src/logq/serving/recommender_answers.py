@@ -9,7 +9,7 @@ from logq._arguments import ArgumentError
 from logq.folders.id_reading import UnknownIdError, typed_ids
 from logq.folders.named_answers import named_answers
 from logq.folders.recommender_folders import RecommenderFolder
-from logq.recommenders.known_log import lenient_codes
+from logq.recommenders.events.known_log import lenient_codes
 from logq.serving.batching import Question
 from logq.serving.model_answers import ModelAnswers, number
 

@@ -210,7 +210,7 @@ class _Test:
         columns = LogColumns(**{**{n: getattr(trained, n) for n in trained.__dataclass_fields__}, **said})
         cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
         from logq.logs.partitions import is_prepared
-        from logq.recommenders.known_log import KnownLog
+        from logq.recommenders.events.known_log import KnownLog
 
         if is_prepared(path):  # has its columns, and was cleaned
             columns, cleaning = given, {}
@@ -272,7 +272,7 @@ class _Test:
     def measure(
         self, model: "Recommender", ks: list[int], keep_seen: bool, ties: Any, quiet: bool, more: dict[str, Any]
     ) -> "RankingScores":
-        from logq.recommenders.ranker import RankingTest, leak
+        from logq.recommenders.ranking.ranker import RankingTest, leak
 
         truth, history = self.later, self.history
         if self.split is not None:

@@ -136,7 +136,7 @@ def _show(
     """Answer for one user after the other, as `logq recommend` does."""
     import numpy as np
 
-    from logq.recommenders.recommendations import Recommendations
+    from logq.recommenders.ranking.recommendations import Recommendations
 
     def named(scores: Any) -> Recommendations:
         lacking = np.isnan(scores)

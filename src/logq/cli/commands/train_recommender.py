@@ -316,7 +316,7 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
     if split is None or split.validation is None:
         say("Nothing was held out: only later events of users can show how good it is.")
         return
-    from logq.recommenders.ranker import RankingTest
+    from logq.recommenders.ranking.ranker import RankingTest
     from logq.training.model_display import best_epoch
 
     monitor = str(getattr(model, "monitor", "ndcg@10"))

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq.recommenders.item_tables import select_rows
+from logq.recommenders.encoding.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
 from logq.recommenders.layers.sequence_layer import NORMS, BlockConfig, HistoryLayout
 

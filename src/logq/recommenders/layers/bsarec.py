@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from logq.recommenders.item_tables import select_rows
+from logq.recommenders.encoding.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
 from logq.recommenders.layers.sequence_layer import NORMS, BlockConfig, HistoryLayout
 

@@ -11,8 +11,8 @@ from torch.nn.functional import gelu
 
 from logq._arguments import ArgumentError
 from logq.nn.dropout import ByteDropout
-from logq.recommenders.item_tables import select_rows
-from logq.recommenders.neural_config import MAX_DROPOUT, Dropout
+from logq.recommenders.encoding.item_tables import select_rows
+from logq.recommenders.neural.neural_config import MAX_DROPOUT, Dropout
 from logq.training.config import Above, AtLeast, AtMost, Config, Help, OneOf, TriedValues, configclass
 
 __all__ = ["NORMS", "POSITIONS", "BlockConfig", "HistoryLayout", "SequenceLayer", "linear"]

@@ -12,14 +12,14 @@ from logq._arguments import ArgumentError, Verbatim, check_int, shown
 from logq.evaluation.ranking_ties import tie_order
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_lists import AskedItems, ItemLists
-from logq.recommenders.item_ranker import ROWS, ItemRanker
-from logq.recommenders.new_items import NewItemRanker
-from logq.recommenders.ranker import histories_of_log
-from logq.recommenders.recommendations import Reasons, Recommendations
-from logq.recommenders.requests import Request, Unknown, add_status, check_unknown, make_request
-from logq.recommenders.user_search import UserSearch, UserSets, UserVectors
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.ranking.item_lists import AskedItems, ItemLists
+from logq.recommenders.ranking.item_ranker import ROWS, ItemRanker
+from logq.recommenders.ranking.new_items import NewItemRanker
+from logq.recommenders.ranking.ranker import histories_of_log
+from logq.recommenders.ranking.recommendations import Reasons, Recommendations
+from logq.recommenders.ranking.requests import Request, Unknown, add_status, check_unknown, make_request
+from logq.recommenders.ranking.user_search import UserSearch, UserSets, UserVectors
 
 __all__ = ["REASONS", "ComparingRanker"]
 

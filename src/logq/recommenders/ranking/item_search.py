@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.processes import add_up, all_rows, world
-from logq.recommenders.histories import Histories
+from logq.recommenders.events.histories import Histories
 from logq.retrieval.exact_index import ExactIndex, best, keys_of, scores_and_positions
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import ItemIndex

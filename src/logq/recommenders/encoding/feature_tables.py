@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.logs.features import Features
-from logq.recommenders.item_tables import Table, column
+from logq.recommenders.encoding.item_tables import Table, column
 from logq.shapes import check_shape
 
 __all__ = ["FeatureTables", "ItemCodes", "Projection", "check_features", "feature_sizes", "item_inputs"]

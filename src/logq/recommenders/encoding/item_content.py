@@ -9,17 +9,17 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
-from logq.recommenders.encoders import RetrievalModel, Tower
-from logq.recommenders.feature_tables import FeatureTables, ItemCodes, item_inputs
-from logq.recommenders.item_tables import (
+from logq.recommenders.encoding.encoders import RetrievalModel, Tower
+from logq.recommenders.encoding.feature_tables import FeatureTables, ItemCodes, item_inputs
+from logq.recommenders.encoding.item_tables import (
     IdTable,
     PaddedRows,
     ShardedTable,
     Table,
     table_of_ids,
 )
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.row_means import mean_of_computed, mean_of_padded
+from logq.recommenders.encoding.row_means import mean_of_computed, mean_of_padded
+from logq.recommenders.events.known_log import KnownLog
 from logq.tracing import keeps_sizes
 
 __all__ = ["ContentTable", "ItemContent", "TableModel", "content_of"]

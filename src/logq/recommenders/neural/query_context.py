@@ -11,7 +11,7 @@ from logq._arguments import ArgumentError, BadArgumentError, Verbatim
 from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
-from logq.recommenders.requests import is_scalar, unknown_values
+from logq.recommenders.ranking.requests import is_scalar, unknown_values
 
 __all__ = ["Context"]
 

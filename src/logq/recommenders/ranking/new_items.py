@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, shown
-from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.item_ranker import ItemRanker
-from logq.recommenders.requests import Unknown, add_status, check_unknown, encoded_features
+from logq.recommenders.encoding.encoders import RetrievalModel
+from logq.recommenders.ranking.item_ranker import ItemRanker
+from logq.recommenders.ranking.requests import Unknown, add_status, check_unknown, encoded_features
 from logq.retrieval.index_checks import Metric
 
 __all__ = ["NewItemRanker", "NewItemsOfEncoder"]

@@ -13,10 +13,10 @@ from typing_extensions import Self
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
-from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.feature_tables import FeatureTables, ItemCodes
-from logq.recommenders.item_tables import IdTable
-from logq.recommenders.neural_config import NeuralConfig
+from logq.recommenders.encoding.encoders import RetrievalModel
+from logq.recommenders.encoding.feature_tables import FeatureTables, ItemCodes
+from logq.recommenders.encoding.item_tables import IdTable
+from logq.recommenders.neural.neural_config import NeuralConfig
 
 __all__ = ["continued", "later_examples", "later_targets", "replayed_events", "take_over"]
 

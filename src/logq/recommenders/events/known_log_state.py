@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from logq.logs.identifiers import Identifiers
 from logq.logs.storage import features_from_state, features_state
-from logq.recommenders.known_log import KnownLog
+from logq.recommenders.events.known_log import KnownLog
 from logq.training.estimator import prefixed, with_prefix
 
 __all__ = ["known_log_from_state", "known_log_state"]

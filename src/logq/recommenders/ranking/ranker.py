@@ -21,8 +21,8 @@ from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
 from logq.process_start import check_same
 from logq.processes import all_rows, is_joined, meeting_device, world
-from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.known_log import KnownLog
+from logq.recommenders.events.histories import Histories, gather_rows
+from logq.recommenders.events.known_log import KnownLog
 from logq.training.checkpoint import fingerprint
 
 __all__ = ["EvaluationWarning", "Ranker", "RankingTest", "Ties", "histories_of_log", "leak", "without_unknown"]

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.evaluation.ranking_ties import tie_order
-from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.item_search import NUMBERS, UntiedIndex
-from logq.recommenders.known_log import KnownLog
+from logq.recommenders.events.histories import Histories, gather_rows
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.ranking.item_search import NUMBERS, UntiedIndex
 
 __all__ = ["UserSearch", "UserSets", "UserVectors"]
 

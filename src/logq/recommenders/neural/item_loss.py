@@ -18,8 +18,8 @@ from logq.kernels.reference_rows import ranked
 from logq.objectives import Objective, find_objective
 from logq.process_groups import GroupChoice, group_of
 from logq.processes import World, all_rows, world
-from logq.recommenders.left_out import alike
-from logq.recommenders.neural_config import NeuralConfig
+from logq.recommenders.neural.left_out import alike
+from logq.recommenders.neural.neural_config import NeuralConfig
 from logq.samplers import CrossBatch, InBatch, Sampler
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_shape
@@ -229,7 +229,7 @@ def make_item_loss(
         temperature: divides the logits.
 
     Example:
-        >>> from logq.recommenders.neural_config import NeuralConfig
+        >>> from logq.recommenders.neural.neural_config import NeuralConfig
         >>> make_item_loss(NeuralConfig(objective="nce"), np.array([3, 2]), np.array([2, 1]), 1, False, 1.0)
         ItemLoss(
           nce

@@ -15,12 +15,12 @@ from logq._progress import Progress
 from logq.estimators import Family
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_lists import ItemLists
-from logq.recommenders.item_search import NUMBERS, ItemSearch, UntiedIndex, first_left, table_of
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.recommendations import Recommendations
-from logq.recommenders.requests import make_request
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.ranking.item_lists import ItemLists
+from logq.recommenders.ranking.item_search import NUMBERS, ItemSearch, UntiedIndex, first_left, table_of
+from logq.recommenders.ranking.recommendations import Recommendations
+from logq.recommenders.ranking.requests import make_request
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import ItemIndex
 from logq.shapes import check_device

@@ -16,12 +16,12 @@ from logq.distributed.placing import Placing
 from logq.distributed.vector_shards import VectorShard, write_shards
 from logq.process_start import join
 from logq.processes import world
-from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import IndexInParts, UntiedIndex
-from logq.recommenders.item_tables import ShardedTable
-from logq.recommenders.neural_config import NeuralConfig
-from logq.recommenders.query_export import ExportedRecommender
+from logq.recommenders.encoding.encoders import RetrievalModel
+from logq.recommenders.encoding.item_tables import ShardedTable
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.neural.neural_config import NeuralConfig
+from logq.recommenders.neural.query_export import ExportedRecommender
+from logq.recommenders.ranking.item_search import IndexInParts, UntiedIndex
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.training.devices import Device
 from logq.training.weights import PREFIX, weights_of

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, check_float, check_int
 from logq.candidates import IGNORED
-from logq.recommenders.feature_tables import FeatureTables, ItemCodes
-from logq.recommenders.item_tables import ShardedTable, Table, column
+from logq.recommenders.encoding.feature_tables import FeatureTables, ItemCodes
+from logq.recommenders.encoding.item_tables import ShardedTable, Table, column
 from logq.tracing import keeps_sizes
 
 __all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "rows_of_targets"]

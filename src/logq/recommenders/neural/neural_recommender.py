@@ -17,22 +17,22 @@ from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.process_start import check_same, join
-from logq.recommenders.augmentation import Augmentation
-from logq.recommenders.encoder_ranker import EncoderRanker
-from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.held_out import HeldOut
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_loss import ItemLoss, make_item_loss
-from logq.recommenders.item_tables import tables_in_parts
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.neural_config import METRICS
-from logq.recommenders.new_items import NewItemsOfEncoder
-from logq.recommenders.next_item_task import NextItemTask
-from logq.recommenders.query_context import Context
-from logq.recommenders.ranker import EvaluationWarning, RankingTest
-from logq.recommenders.session_windows import first_vectors
-from logq.recommenders.target_events import TargetEvents, fingerprint_of, target_counts
-from logq.recommenders.warm_start import continued, later_examples, later_targets, take_over
+from logq.recommenders.encoding.encoders import RetrievalModel
+from logq.recommenders.encoding.item_tables import tables_in_parts
+from logq.recommenders.events.augmentation import Augmentation
+from logq.recommenders.events.held_out import HeldOut
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.events.session_windows import first_vectors
+from logq.recommenders.events.target_events import TargetEvents, fingerprint_of, target_counts
+from logq.recommenders.neural.encoder_ranker import EncoderRanker
+from logq.recommenders.neural.item_loss import ItemLoss, make_item_loss
+from logq.recommenders.neural.neural_config import METRICS
+from logq.recommenders.neural.next_item_task import NextItemTask
+from logq.recommenders.neural.query_context import Context
+from logq.recommenders.neural.warm_start import continued, later_examples, later_targets, take_over
+from logq.recommenders.ranking.new_items import NewItemsOfEncoder
+from logq.recommenders.ranking.ranker import EvaluationWarning, RankingTest
 from logq.tables.notebook_html import TrainingLog
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.devices import Device

@@ -14,7 +14,7 @@ from logq.logs.column_names import unknown_column
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
-from logq.recommenders.augmentation import Augmentation
+from logq.recommenders.events.augmentation import Augmentation
 from logq.training.checkpoint import fingerprint
 
 __all__ = ["TargetEvents", "fingerprint_of", "target_counts"]

@@ -21,15 +21,15 @@ from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
-from logq.recommenders.held_out import HeldOut, training_part
-from logq.recommenders.item_search import ItemSearch
-from logq.recommenders.known_log import KnownLog, lenient_codes
-from logq.recommenders.known_log_state import known_log_from_state, known_log_state
-from logq.recommenders.log_statistics import LogStatistics
-from logq.recommenders.ranker import EvaluationWarning, RankingTest, Ties, leak
-from logq.recommenders.recommendations import Recommendations
-from logq.recommenders.recommending_ranker import RecommendingRanker
-from logq.recommenders.requests import Unknown, allowed_items, check_unknown, is_scalar
+from logq.recommenders.events.held_out import HeldOut, training_part
+from logq.recommenders.events.known_log import KnownLog, lenient_codes
+from logq.recommenders.events.known_log_state import known_log_from_state, known_log_state
+from logq.recommenders.events.log_statistics import LogStatistics
+from logq.recommenders.ranking.item_search import ItemSearch
+from logq.recommenders.ranking.ranker import EvaluationWarning, RankingTest, Ties, leak
+from logq.recommenders.ranking.recommendations import Recommendations
+from logq.recommenders.ranking.recommending_ranker import RecommendingRanker
+from logq.recommenders.ranking.requests import Unknown, allowed_items, check_unknown, is_scalar
 from logq.retrieval.item_index import ItemIndex
 from logq.training.automatic_settings import settle
 from logq.training.callbacks import CallbackRun, Callbacks

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from logq.candidates import IGNORED
 from logq.logs import Examples, epoch_batches, num_batches
 from logq.logs.batches import BUFFER, own_batches
-from logq.recommenders.augmentation import Augmentation
-from logq.recommenders.encoders import RetrievalModel, rows_of_targets
-from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.known_log import KnownLog
-from logq.recommenders.left_out import seen_before
-from logq.recommenders.target_events import TargetEvents, targets_of
+from logq.recommenders.encoding.encoders import RetrievalModel, rows_of_targets
+from logq.recommenders.events.augmentation import Augmentation
+from logq.recommenders.events.known_log import KnownLog
+from logq.recommenders.events.target_events import TargetEvents, targets_of
+from logq.recommenders.neural.item_loss import ItemLoss
+from logq.recommenders.neural.left_out import seen_before
 from logq.tracing import keeps_sizes
 from logq.training.compiling import Compiled
 from logq.training.devices import Device

@@ -17,7 +17,7 @@ from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.mapped_arrays import MappedEvents
 from logq.logs.ordering import count_codes
-from logq.recommenders.histories import Histories, gather_rows
+from logq.recommenders.events.histories import Histories, gather_rows
 from logq.tables.short_texts import result_text
 
 __all__ = ["KnownLog", "lenient_codes", "untied"]

@@ -13,16 +13,16 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, ch
 from logq._progress import Progress
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
-from logq.recommenders.comparing_ranker import REASONS, ComparingRanker
-from logq.recommenders.diversification import POOL, diversified
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_lists import ItemLists, as_list, codes_of, is_nested, read_lists
-from logq.recommenders.item_ranker import ROWS
-from logq.recommenders.item_search import NUMBERS, ItemSearch
-from logq.recommenders.ranker import histories_of_log
-from logq.recommenders.recommendation_files import RecommendationParts, WrittenRecommendations
-from logq.recommenders.recommendations import Reasons, Recommendations
-from logq.recommenders.requests import (
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.ranking.comparing_ranker import REASONS, ComparingRanker
+from logq.recommenders.ranking.diversification import POOL, diversified
+from logq.recommenders.ranking.item_lists import ItemLists, as_list, codes_of, is_nested, read_lists
+from logq.recommenders.ranking.item_ranker import ROWS
+from logq.recommenders.ranking.item_search import NUMBERS, ItemSearch
+from logq.recommenders.ranking.ranker import histories_of_log
+from logq.recommenders.ranking.recommendation_files import RecommendationParts, WrittenRecommendations
+from logq.recommenders.ranking.recommendations import Reasons, Recommendations
+from logq.recommenders.ranking.requests import (
     Request,
     Unknown,
     add_status,

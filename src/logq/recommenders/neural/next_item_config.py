@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from logq.recommenders.log_statistics import LogStatistics
-from logq.recommenders.neural_config import RECENCY, Dropout, NeuralConfig, Recency
+from logq.recommenders.events.log_statistics import LogStatistics
+from logq.recommenders.neural.neural_config import RECENCY, Dropout, NeuralConfig, Recency
 from logq.samplers.registry import SamplerChoice
 from logq.training.automatic_settings import AutomaticChoice, Rules
 from logq.training.config import AUTO, Auto, Help, configclass

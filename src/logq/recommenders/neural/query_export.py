@@ -17,10 +17,10 @@ from torch.nn.functional import normalize
 
 from logq._files import atomic_write
 from logq._project import check_installed
-from logq.recommenders.encoders import Batch, RetrievalModel
-from logq.recommenders.histories import Histories
-from logq.recommenders.recommender import Recommender
-from logq.recommenders.requests import make_request
+from logq.recommenders.encoding.encoders import Batch, RetrievalModel
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.ranking.recommender import Recommender
+from logq.recommenders.ranking.requests import make_request
 
 __all__ = ["ExportedRecommender", "QueryTower", "check_onnx", "columns_read", "export_onnx"]
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim
-from logq.recommenders.known_log import KnownLog, lenient_codes
-from logq.recommenders.requests import is_scalar
+from logq.recommenders.events.known_log import KnownLog, lenient_codes
+from logq.recommenders.ranking.requests import is_scalar
 
 __all__ = ["AskedItems", "ItemLists", "as_list", "codes_of", "is_nested", "read_lists"]
 

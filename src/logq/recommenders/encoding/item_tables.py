@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, embedding_bag
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
 from logq.distributed.sharded_embedding import ShardedEmbedding, normal_rows
 from logq.processes import world
-from logq.recommenders.row_means import mean_of_padded, mean_of_rows, mean_weights
+from logq.recommenders.encoding.row_means import mean_of_padded, mean_of_rows, mean_weights
 from logq.shapes import can_look_at, check_ids, check_shape
 from logq.tracing import has_numbers, keeps_sizes
 

@@ -5,8 +5,8 @@ from dataclasses import field
 from typing import Annotated, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq.recommenders.augmentation import AugmentationConfig
-from logq.recommenders.sharding_config import ShardingConfig
+from logq.recommenders.events.augmentation import AugmentationConfig
+from logq.recommenders.neural.sharding_config import ShardingConfig
 from logq.samplers.registry import SamplerChoice, check_in_batch_share
 from logq.training.config import Above, AtLeast, AtMost, Below, Check, Config, Help, OneOf, TriedValues, configclass
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim, shown
 from logq.logs.features import Features
-from logq.recommenders.histories import Histories
-from logq.recommenders.known_log import KnownLog, lenient_codes
+from logq.recommenders.events.histories import Histories
+from logq.recommenders.events.known_log import KnownLog, lenient_codes
 from logq.retrieval.item_index import ItemIndex
 
 __all__ = [
