@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from logq.logs import Interactions
-from logq.recommenders import SASRec, YoutubeDNN, item_loss
+from logq.recommenders import SASRec, YoutubeDNN
+from logq.recommenders.neural import item_loss
 from logq.recommenders.neural.left_out import seen_before
 
 

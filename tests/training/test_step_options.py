@@ -11,7 +11,8 @@ import torch
 
 import language_cases
 import recommender_cases
-from logq.recommenders import Recommender, neural_recommender
+from logq.recommenders import Recommender
+from logq.recommenders.neural import neural_recommender
 from logq.training import Device, TrainingWarning, step_graphs
 from logq.training.options import TrainingConfig, check_precision
 
