@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import polars
 import pytest
 
-from logq.logs import Interactions, check_partitions, leave_one_out, prepare, split_by_time
+from logq.logs import Interactions, check_partitions, leave_one_out, prepare, split_by_time, work_database
 from logq.logs.prepare_log import WORK
 from prepared_logs import FILES, ISO, TABLES, assert_same
 
@@ -30,6 +31,15 @@ def text_of(rows: int = 3000, users: int = 300, items: int = 80, seed: int = 3) 
 def prepared(source: Any, folder: Path, **options: Any) -> Interactions:
     prepare(source, folder, progress=False, **options)
     return Interactions.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("free", "tasks", "expected"),
+    [(1 << 30, 1, "512MiB"), (6 << 30, 4, "768MiB"), (1, 1, "256MiB"), (math.inf, 1, "4096MiB")],
+)
+def test_takes_a_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch, free: float, tasks: int, expected: str) -> None:
+    monkeypatch.setattr(work_database, "available_memory", lambda: free)  # a container may have less than its machine
+    assert work_database.half_of_memory(tasks) == expected
 
 
 @pytest.mark.parametrize("partitions", [1, 7])

@@ -26,6 +26,7 @@ __all__ = [
     "LogColumns",
     "LogFormat",
     "LogReadingOptions",
+    "LogRows",
     "check_log",
     "check_tables",
     "log_roles",
@@ -105,8 +106,8 @@ class LogColumns:
 
 
 @dataclass(frozen=True)
-class LogReadingOptions(LogColumns):
-    """How a log is read, which of its rows are used, and where features are."""
+class LogRows(LogColumns):
+    """How a log is read, and which of its rows are used."""
 
     min_label: Annotated[
         float | None,
@@ -120,6 +121,18 @@ class LogReadingOptions(LogColumns):
     min_item: Annotated[
         int, typer.Option(metavar="N", min=1, help="Leave out items with fewer events.", rich_help_panel=_LOG)
     ] = 1
+
+    @property
+    def cleaning(self) -> dict[str, Any]:
+        """The arguments of `Interactions` that leave rows out."""
+        smallest = {} if self.min_label is None else {"min_label": self.min_label}
+        return {"min_user": self.min_user, "min_item": self.min_item, **smallest}
+
+
+@dataclass(frozen=True)
+class LogReadingOptions(LogRows):
+    """How a log is read, which of its rows are used, and where features are."""
+
     item_features: Annotated[
         Path | None,
         typer.Option(
@@ -291,9 +304,8 @@ def _read(path: Path, options: LogColumns, columns: Sequence[str], cleaning: dic
     if format is LogFormat.auto:
         format = LogFormat.parquet if is_parquet(path) else LogFormat.table
     roles = log_roles(options)
-    if isinstance(options, LogReadingOptions):
-        cleaning |= {"min_user": options.min_user, "min_item": options.min_item}
-        cleaning |= {} if options.min_label is None else {"min_label": options.min_label}
+    if isinstance(options, LogRows):
+        cleaning |= options.cleaning
     if format in (LogFormat.sessions, LogFormat.user_sessions):
         said = [f"--{name.replace('_', '-')}" for name in _OF_TABLES if getattr(options, name) is not None]
         if said or columns:

@@ -64,7 +64,8 @@ def _asked(ask: Any) -> str:
 def _torch() -> str:
     torch: Any = importlib.import_module("torch")
     cuda = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for CPUs"
-    return f"{torch.__version__}, {cuda}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{torch.__version__}, {cuda}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def _processor() -> str:

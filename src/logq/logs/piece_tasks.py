@@ -15,7 +15,6 @@ A file is there only when it is whole, and two tasks that do the same write the 
 
 import errno
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 
 from logq._arguments import BadArgumentError
 from logq._files import atomic_write
+from logq._machine import available_cores
 from logq._project import version
 from logq.logs.event_values import EventValues
 from logq.logs.log_rows import TableRows, different_values
@@ -69,7 +69,7 @@ class Workplace(NamedTuple):
 
     Args:
         work: the work folder.
-        memory: of DuckDB in one task; None for its share of a half of the machine's.
+        memory: of DuckDB in one task; None for its share of a half of what is free.
         threads: of it.
         version: of logq, that of the process that sends tasks.
     """
@@ -150,7 +150,7 @@ def _perform(place: Workplace, task: LogTask) -> Any:
     temporary = Path(tempfile.mkdtemp(prefix="logq-prepare-"))
     try:
         with duckdb.connect() as connection:
-            memory = place.memory or half_of_memory(os.cpu_count() or 1)
+            memory = place.memory or half_of_memory(available_cores())
             configure(connection, memory, temporary, place.threads)
             result = task.function(connection, work, *task.arguments)
     finally:

@@ -68,7 +68,7 @@ def prepare(
         engine: "duckdb"; or "spark" or "ray": in the session or cluster that this process has, else in the one that is
             found by their own settings, else in a local one. All machines are to see the log and the folder under the
             same paths, and to have logq with the extra of that name.
-        memory: that DuckDB may use, such as "700MB"; None for a half of that of the machine, at most 4 GB. The process
+        memory: that DuckDB may use, such as "700MB"; None for a half of what is free, at most 4 GB. The process
             takes some 200 MB more. Of Spark and Ray each task may use as much; None for its share of the machine's.
         threads: None for one for each core; of Spark and Ray those of each task, None for one.
         partitions: P; None for one for each two million events; with Spark and Ray for as many rows.

@@ -3,13 +3,13 @@
 import contextlib
 import errno
 import json
-import os
 import shutil
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from logq._arguments import ArgumentError
+from logq._machine import available_memory
 from logq._progress import say
 from logq.logs.parquet_reader import text_literal
 from logq.logs.partitions import MANIFEST
@@ -83,14 +83,13 @@ def _fits(duckdb: Any, file: Path, settings: Mapping[str, Any]) -> bool:
 
 
 def half_of_memory(tasks: int = 1) -> str:
-    """A half of the memory of this machine, at most 4 GB, for each of some tasks; at least what one needs.
+    """A half of the memory that is free here, at most 4 GB, for each of some tasks; at least what one needs.
 
     Example:
         >>> half_of_memory().endswith("MiB")
         True
     """
-    pages = getattr(os, "sysconf", lambda name: 1 << 19)
-    return f"{max(min(4 << 30, pages('SC_PHYS_PAGES') * 4096 // 2 // tasks), 256 << 20) >> 20}MiB"
+    return f"{max(int(min(4 << 30, available_memory() / 2 / tasks)), 256 << 20) >> 20}MiB"
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from logq.cli.command_options import Quiet, one_of
 from logq.cli.input_output import READS, WRITES_FOLDER
-from logq.cli.log_reading import LogColumns, LogFormat, log_roles, tell_notes
+from logq.cli.log_reading import LogFormat, LogRows, log_roles, tell_notes
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.report import plural, say, say_next
 from logq.logs.prepare_engines import ENGINES
@@ -34,7 +34,7 @@ def prepare(
         ),
         READS,
     ],
-    columns: LogColumns,
+    rows: LogRows,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to."), WRITES_FOLDER
     ] = None,
@@ -47,24 +47,12 @@ def prepare(
             rich_help_panel="Log",
         ),
     ] = None,
-    min_label: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X", help="Leave out rows with a smaller label, such as ratings below 4.", rich_help_panel="Log"
-        ),
-    ] = None,
-    min_user: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Leave out users with fewer events.", rich_help_panel="Log")
-    ] = 1,
-    min_item: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Leave out items with fewer events.", rich_help_panel="Log")
-    ] = 1,
     memory: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
             help="Memory to use, such as 700MB; the process takes some 200 MB more. With spark and ray of each task.",
-            show_default="half of the machine's, at most 4GB",
+            show_default="half of what is free, at most 4GB",
         ),
     ] = None,
     threads: Annotated[
@@ -122,12 +110,10 @@ def prepare(
         raise BadInputError("give a folder for the result by --output (-o)")
     if str(logs[0]) == "-":
         raise BadInputError("-: expected files, which are read more than once, found standard input")
-    if columns.format in (LogFormat.sessions, LogFormat.user_sessions):
-        raise BadInputError(f"--format {columns.format.value}: expected a table, or Parquet")
+    if rows.format in (LogFormat.sessions, LogFormat.user_sessions):
+        raise BadInputError(f"--format {rows.format.value}: expected a table, or Parquet")
     from logq.logs.prepare_log import prepare as prepare_log
 
-    options: dict[str, Any] = {"min_user": min_user, "min_item": min_item}
-    options |= {} if min_label is None else {"min_label": min_label}
     try:
         prepare_log(
             logs,
@@ -136,13 +122,13 @@ def prepare(
             memory=memory,
             threads=threads,
             partitions=partitions,
-            separator=columns.separator,
+            separator=rows.separator,
             overwrite=overwrite,
             progress=progress,
-            time_format=columns.time_format,
+            time_format=rows.time_format,
             columns=list(further or ()),
-            **log_roles(columns),
-            **options,
+            **log_roles(rows),
+            **rows.cleaning,
         )
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError(f"{output} keeps what was done; the same command goes on from there.") from stop
