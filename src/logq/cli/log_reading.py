@@ -26,7 +26,7 @@ __all__ = [
     "LogColumns",
     "LogFormat",
     "LogReadingOptions",
-    "LogRows",
+    "LogRowOptions",
     "check_log",
     "check_tables",
     "log_roles",
@@ -106,7 +106,7 @@ class LogColumns:
 
 
 @dataclass(frozen=True)
-class LogRows(LogColumns):
+class LogRowOptions(LogColumns):
     """How a log is read, and which of its rows are used."""
 
     min_label: Annotated[
@@ -130,7 +130,7 @@ class LogRows(LogColumns):
 
 
 @dataclass(frozen=True)
-class LogReadingOptions(LogRows):
+class LogReadingOptions(LogRowOptions):
     """How a log is read, which of its rows are used, and where features are."""
 
     item_features: Annotated[
@@ -304,7 +304,7 @@ def _read(path: Path, options: LogColumns, columns: Sequence[str], cleaning: dic
     if format is LogFormat.auto:
         format = LogFormat.parquet if is_parquet(path) else LogFormat.table
     roles = log_roles(options)
-    if isinstance(options, LogRows):
+    if isinstance(options, LogRowOptions):
         cleaning |= options.cleaning
     if format in (LogFormat.sessions, LogFormat.user_sessions):
         said = [f"--{name.replace('_', '-')}" for name in _OF_TABLES if getattr(options, name) is not None]

@@ -8,7 +8,7 @@ import typer
 
 from logq.cli.command_options import Quiet, one_of
 from logq.cli.input_output import READS, WRITES_FOLDER
-from logq.cli.log_reading import LogFormat, LogRows, log_roles, tell_notes
+from logq.cli.log_reading import LogFormat, LogRowOptions, log_roles, tell_notes
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.report import plural, say, say_next
 from logq.logs.prepare_engines import ENGINES
@@ -34,7 +34,7 @@ def prepare(
         ),
         READS,
     ],
-    rows: LogRows,
+    rows: LogRowOptions,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to."), WRITES_FOLDER
     ] = None,
