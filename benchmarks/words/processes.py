@@ -2,12 +2,14 @@
 
     python benchmarks/words/processes.py corpus.txt.gz --similarity EN-WS-353-ALL.txt --analogies questions-words.txt
     python benchmarks/words/processes.py corpus.txt.gz --words 5000000 --processes 1 4 --rules damped sum mean combined
+    python benchmarks/words/processes.py corpus.txt.gz --words 2000000 --subwords --similarity EN-*.txt
 
 Runs with one process and several seeds tell the noise that several processes have to stay within. `--rules` compares
 ways to put together what processes have moved a row by: `damped`, which logq takes; their `sum`; their `mean`; the
 `combined` moves of GraphWord2Vec, of which each adds the part that is orthogonal to those before. Every run is a
 process of its own, or as many as it needs, which may take turns on one core: speed is that of this machine, and what
-is sent is what a network would carry.
+is sent is what a network would carry. With `--subwords` a fifth of the words of the test sets is taken out of the text
+first, as in subwords.py: the pairs that they are in are those of unknown words, compared by n-grams alone.
 """
 
 import argparse
@@ -25,6 +27,8 @@ from typing import Any
 
 import numpy as np
 from corpus import Corpus, prepare
+from subwords import held_out, read_sets, write_text
+from subwords import scores as scores_with_unknown
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
@@ -111,6 +115,13 @@ def score(folders: list[Path], arguments: argparse.Namespace) -> tuple[list[dict
     return found, f"Per cent, in the {answer['words']:,} words; pairs and questions: {used}."
 
 
+def score_with_unknown(folders: list[Path], sets: dict[str, Any], left_out: set[str]) -> list[dict[str, float]]:
+    """Scores in per cent of each run with subwords, of pairs in the text and of those with a word taken out of it."""
+    from logq import KeyedVectors
+
+    return [scores_with_unknown(KeyedVectors.load(folder), sets, left_out) for folder in folders]
+
+
 def shortened(corpus: Corpus, words: int | None) -> Corpus:
     """The lines of a corpus up to that many words."""
     if words is None:
@@ -134,6 +145,7 @@ def main() -> None:
     parser.add_argument("--seeds-together", type=int, nargs="+", help="of runs of several processes (default: --seeds)")
     parser.add_argument("--rules", nargs="+", choices=RULES, default=["damped"])
     parser.add_argument("--constants", type=json.loads, default={}, metavar="JSON", help="of logq.word2vec.joint_run")
+    parser.add_argument("--subwords", action="store_true")
     parser.add_argument("--model", choices=["sg", "cbow"], default="sg")
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=5)
@@ -145,6 +157,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="processes-") as name:
         scratch = Path(name)
         corpus = shortened(prepare(arguments.corpus.resolve(), scratch), arguments.words)
+        sets, left_out = {}, set[str]()
+        if arguments.subwords:
+            sets = read_sets(arguments.similarity)
+            left_out = held_out(pair for pairs in sets.values() for pair in pairs)
+            path = scratch / "without.txt"
+            corpus = Corpus(corpus.source, path, write_text(corpus.path, path, left_out, None))
         rows: list[tuple[str, Path, list[dict[str, float]]]] = []
         for size in arguments.processes:
             seeds = arguments.seeds if size == 1 else arguments.seeds_together or arguments.seeds
@@ -153,7 +171,7 @@ def main() -> None:
                 request = {
                     "corpus": str(corpus.path),
                     "folder": str(scratch / f"{size}-{rule}-{seed}"),
-                    "settings": {**settings, "sg": arguments.model == "sg"},
+                    "settings": {**settings, "sg": arguments.model == "sg", "subwords": arguments.subwords},
                     "rule": rule,
                     "constants": arguments.constants,
                 }
@@ -161,7 +179,11 @@ def main() -> None:
                 rows.append((f"{size}{'' if size == 1 else f', {rule}'} | {seed}", Path(request["folder"]), told))
                 last = " ".join(f"{name} {max(one[name] for one in told):,.3f}" for name in told[0])
                 print(f"  {rows[-1][0]}: {last}", flush=True)
-        scores, about = score([folder for _, folder, _ in rows], arguments)
+        folders = [folder for _, folder, _ in rows]
+        if arguments.subwords:
+            scores, about = score_with_unknown(folders, sets, left_out), f"{len(left_out)} words taken out of the text."
+        else:
+            scores, about = score(folders, arguments)
     print(f"\n{corpus.words:,} words, {arguments.epochs} epochs, dim {arguments.dim}. {about}\n")
     names = list(scores[0])
     print(f"| processes | seed | {' | '.join(names)} | mean | loss | bytes sent a word | messages | CPU s of all |")

@@ -53,6 +53,12 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_sets(paths: Iterable[Path]) -> dict[str, list[PAIRS]]:
+    return {
+        path.stem: [(one.lower(), other.lower(), score) for one, other, score in read_pairs(path)] for path in paths
+    }
+
+
 def held_out(pairs: Iterable[PAIRS]) -> set[str]:
     words = {word for first, second, _ in pairs for word in (first, second)}
     return {word for word in words if hashlib.md5(word.encode()).digest()[0] < 52}
@@ -111,10 +117,7 @@ def show(name: str, runs: list[tuple[Execution, dict[str, float]]]) -> None:
 
 def main() -> None:
     arguments = parse()
-    sets = {
-        path.stem: [(one.lower(), other.lower(), score) for one, other, score in read_pairs(path)]
-        for path in arguments.similarity
-    }
+    sets = read_sets(arguments.similarity)
     left_out = held_out(pair for pairs in sets.values() for pair in pairs)
     versions = {"logq": version_of(sys.executable, "logq")}
     has_fasttext = imports(arguments.fasttext_python, "fasttext")

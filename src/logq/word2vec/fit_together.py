@@ -54,9 +54,6 @@ class FitTogether(FitAlone):
             why = f", which has no kernel for {settings.why_not_fused}" if settings.why_not_fused else ""
             expected = f"the compiled engine where several processes train{why}"
             raise ArgumentError("engine", expected, settings.engine_name, "start it without torchrun")
-        if settings.subwords:
-            expected = "False where several processes train, which exchange rows of words only"
-            raise ArgumentError("subwords", expected, True, "start it without torchrun")
         join()
         self._device = Device()
         self._goes_on = False

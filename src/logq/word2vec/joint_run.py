@@ -18,6 +18,7 @@ from logq.word2vec.kernel import Losses
 from logq.word2vec.replicas import Replica
 from logq.word2vec.run_together import RunTogether
 from logq.word2vec.word2vec_config import Word2VecConfig
+from logq.word2vec.word_parts import WordParts
 
 __all__ = ["JointRun"]
 
@@ -92,9 +93,9 @@ class JointRun(RunTogether):
         self._frequent: list[Sequence[int] | NDArray[np.int64]] = []
 
     def _meet(self) -> None:
-        tables = [self.engine.vectors, *self.engine.state().values()]
-        updates = _updates(self._settings, self.corpus, negatives=True)
-        few = _updates(self._settings, self.corpus, negatives=False)
+        tables = [self.engine.rows, self.engine.state()["outputs"]]
+        updates = _updates(self._settings, self.corpus, self.engine.parts, negatives=True)
+        few = _updates(self._settings, self.corpus, self.engine.parts, negatives=False)
         words = self.epoch * self._length + self._done
         self._replicas = [Replica(*one, words) for one in zip(tables, updates, strict=True)]
         often = FREQUENT_ROWS / ALL_ROWS
@@ -141,6 +142,14 @@ class JointRun(RunTogether):
         rate = max(self.lr * (1 - words / (self.epochs * self._length)), self.lr * LR_FLOOR)
         for replica, some, curvature in zip(self._replicas, rows, CURVATURE, strict=True):
             replica.exchange(some, words=words, rate=rate * curvature)
+        self._hold(everywhere=all(len(some) == len(one.table) for some, one in zip(rows, self._replicas, strict=True)))
+
+    def _hold(self, *, everywhere: bool) -> None:
+        """Put held words back whose n-grams have moved, as soon as all processes have the same rows."""
+        held = self.engine.held
+        if everywhere and held is not None and self.engine.parts is not None:
+            self.engine.put_back()
+            self._replicas[0].agree(held.rows)
 
     def _start_epoch(self) -> None:
         super()._start_epoch()
@@ -166,8 +175,13 @@ class JointRun(RunTogether):
         self.entry = self._entry_at(self._done)
 
 
-def _updates(settings: Word2VecConfig, corpus: EncodedCorpus, *, negatives: bool) -> list[NDArray[np.float64]]:
-    """How often rows of both tables are updated for each word of the text, about, as negatives too or not."""
+def _updates(
+    settings: Word2VecConfig, corpus: EncodedCorpus, parts: WordParts | None, *, negatives: bool
+) -> list[NDArray[np.float64]]:
+    """How often rows of both tables are updated for each word of the text, about, as negatives too or not.
+
+    The row of an n-gram is updated with all words that have it.
+    """
     vocabulary = corpus.vocabulary  # whose counts are those of other texts too, where a model goes on
     kept = corpus.counts * vocabulary.keep_probability(settings.sample) / int(corpus.counts.sum())
     if settings.hs:
@@ -178,4 +192,7 @@ def _updates(settings: Word2VecConfig, corpus: EncodedCorpus, *, negatives: bool
         noise = vocabulary.counts**settings.unigram_power
         outputs = kept + negatives * settings.num_sampled * kept.sum() * noise / noise.sum()
     around = settings.words_around
-    return [kept * around, outputs * around if settings.sg else outputs]
+    inputs = kept * around
+    if parts is not None:
+        inputs = np.bincount(parts.rows, np.repeat(inputs, np.diff(parts.offsets)), parts.num_rows)
+    return [inputs, outputs * around if settings.sg else outputs]

@@ -230,6 +230,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         """Write a model that fastText and gensim read, .bin, with the vectors of words, n-grams and outputs.
 
         Hierarchical softmax leaves zeros for outputs, as its tree is another there. Every bucket has a row in the file.
+        Of several processes that torchrun has started, only the first one writes.
 
         Args:
             path: the file to write.
@@ -239,6 +240,9 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
             ArgumentError: a word has a character 0 in it, or no UTF-8 form.
             OSError: the file cannot be written.
         """
+        self._check_fitted()
+        if not launched().is_first:
+            return
         vectors = self.vectors
         outputs = None if self.hs else self.output_vectors
         arguments = {"ws": self.window, "epoch": self.epochs, "minCount": self.min_count, "neg": self.num_sampled}

@@ -103,6 +103,10 @@ class Replica:
             self._exchanged[_index(piece)] = words
         return touched
 
+    def agree(self, rows: NDArray[np.int64]) -> None:
+        """Take rows for the same in all processes that all of them have changed alike, so that they do not travel."""
+        self._base[rows] = self.table[rows]
+
     def _deltas(self, rows: Sequence[int] | NDArray[np.int64]) -> _Deltas:
         index = _index(rows)
         touched = np.flatnonzero((self.table[index] != self._base[index]).any(axis=1))
