@@ -28,6 +28,7 @@ PACKAGES = (
     "_decoders",
     "_compression",
     "_text_encodings",
+    "_mapped_file",
     "_model_file",
     "_launch",
     "_machine",

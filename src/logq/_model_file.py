@@ -7,7 +7,6 @@ damage, but are not a signature: whoever can write the file can write the digest
 import hashlib
 import json
 import math
-import mmap
 import os
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from logq._files import DamagedFileError, atomic_write, parsing
+from logq._mapped_file import mapped_array, release_mapped
 
 __all__ = [
     "DIGESTS",
@@ -35,7 +35,6 @@ __all__ = [
     "read_metadata",
     "read_stored",
     "read_tensors",
-    "release_mapped",
     "unpack_strings",
     "write_stored",
     "write_tensors",
@@ -158,19 +157,6 @@ def _pieces(array: NDArray[Any] | ArrayInPieces) -> Iterator[memoryview]:
         release_mapped(array)
 
 
-def release_mapped(array: NDArray[Any]) -> None:
-    """Give the memory of a mapped array back to the system, where it is not written to; others are left alone.
-
-    Example:
-        >>> release_mapped(np.zeros(3))
-    """
-    of: Any = array
-    while isinstance(of, np.ndarray | memoryview):  # np.frombuffer, which columns of prepared logs come by, makes both
-        of = of.base if isinstance(of, np.ndarray) else of.obj
-    if isinstance(of, mmap.mmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
-        of.madvise(mmap.MADV_DONTNEED)
-
-
 def digest_of(array: NDArray[Any] | ArrayInPieces) -> str:
     """SHA-256 of an array: its dtype, shape and numbers.
 
@@ -192,7 +178,11 @@ def _digests(tensors: Mapping[str, NDArray[Any] | ArrayInPieces], metadata: Mapp
 
 
 def read_tensors(
-    path: str | os.PathLike[str], *, check: bool = True, only: Collection[str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    check: bool = True,
+    only: Collection[str] | None = None,
+    mapped: Collection[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """Read the arrays that `write_tensors` wrote, by name; its text is read by `read_metadata`.
 
@@ -202,6 +192,7 @@ def read_tensors(
         path: of the file.
         check: compute the digests and compare them with those in the file, at about the speed of a copy.
         only: names of those to read, as far as they are there; None for all.
+        mapped: names of those that stay in the file, as far as they are there.
 
     Raises:
         OSError: the file cannot be read.
@@ -211,7 +202,9 @@ def read_tensors(
     with _opened(name) as file:
         metadata: dict[str, str] = dict(file.metadata() or {})
         names = file.keys() if only is None else [key for key in file.keys() if key in only]  # noqa: SIM118
-        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in names}
+        tensors: dict[str, NDArray[Any]] = {
+            key: mapped_array(name, key) if key in mapped else file.get_tensor(key) for key in names
+        }
         for tensor in tensors.values():
             if tensor.dtype.kind == "V":  # such as bfloat16, which numpy has once another library has added it
                 raise TypeError(f"data type {tensor.dtype.name!r} not understood")
@@ -304,13 +297,20 @@ def write_stored(
             file.write(json.dumps(described, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
-def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str], check: bool = True) -> Stored:
+def read_stored(
+    path: str | os.PathLike[str],
+    *,
+    format: str | Collection[str],
+    check: bool = True,
+    mapped: Callable[[Mapping[str, Any]], Collection[str]] | None = None,
+) -> Stored:
     """Read what `write_stored` wrote, and check that it is whole.
 
     Args:
         path: of the file.
         format: the name of the kind of file that is expected, or several.
         check: compare digests; see `read_tensors`.
+        mapped: by `info`, the names of arrays that stay in the file; None for none.
 
     Raises:
         OSError: the file cannot be read.
@@ -320,7 +320,7 @@ def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str], 
     name = os.fspath(path)
     metadata = read_metadata(name)
     described = _described(name, metadata, format)  # of another kind or version is said first
-    tensors = read_tensors(name, check=False)
+    tensors = read_tensors(name, check=False, mapped=mapped(described["info"]) if mapped else ())
     listed = described["tensors"]
     for key in sorted(listed.keys() | tensors.keys()):
         got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"

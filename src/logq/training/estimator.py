@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+_ROWS = 1 << 16
+"""That are looked at in one go."""
+
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 """Whether a fit is being made."""
 
@@ -291,6 +294,11 @@ class SavedEstimator(Published, Estimator):
         if launched().is_first:
             self._write_card(home, wanted)
 
+    @classmethod
+    def _left_in_file(cls, info: Mapping[str, Any]) -> Collection[str]:
+        """By what `save` wrote beside the arrays, the names of those that `restore` gets as maps of the file."""
+        return ()
+
     def _card_facts(self) -> CardFacts:
         return facts_of(self, *self._shown_on_card())
 
@@ -331,7 +339,7 @@ class SavedEstimator(Published, Estimator):
         if kind is None:
             expected = cls.family if inspect.isabstract(cls) else cls.__name__
             raise ValueError(f"{path}: expected a {expected}, the file holds a {name}")
-        stored = read_stored(path, format=formats, check=check)
+        stored = read_stored(path, format=formats, check=check, mapped=kind._left_in_file)
         kind.from_settings({}, **options)  # whose errors are not those of the file
         info, tensors = stored.info, stored.tensors
         with parsing(path):
@@ -357,7 +365,10 @@ class SavedEstimator(Published, Estimator):
 def _check_numbers(learned: Mapping[str, NDArray[Any]]) -> None:
     """Check that no number is NaN or infinite; the logarithm of 0 may be among them."""
     for name, array in learned.items():
-        if array.dtype.kind == "f" and not (array < np.inf).all():
+        if array.dtype.kind != "f":
+            continue
+        rows = array.reshape(1) if array.ndim == 0 else array
+        if not all((rows[begin : begin + _ROWS] < np.inf).all() for begin in range(0, len(rows), _ROWS)):
             raise ValueError(f"{name!r}: expected numbers that are not NaN or infinite")
 
 

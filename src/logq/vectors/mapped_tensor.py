@@ -1,18 +1,15 @@
 """Tables that stay in a safetensors file and are read when they are looked at."""
 
-import json
 import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._files import DamagedFileError
+from logq._mapped_file import mapped_array
 from logq._model_file import read_tensors
 
 __all__ = ["ScaledRows", "is_mapped", "map_tensor"]
-
-_DTYPES = {"F32": "<f4", "F16": "<f2", "I8": "i1"}
 
 
 def map_tensor(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
@@ -38,12 +35,7 @@ def map_tensor(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     """
     place = os.fspath(path)
     read_tensors(place, check=False, only=())  # sees that names, shapes and offsets fit the file
-    with open(place, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        entry = json.loads(file.read(length)).get(name)
-    if entry is None or entry["dtype"] not in _DTYPES:
-        raise DamagedFileError(f"{place}: expected a tensor {name!r} of float32, float16 or int8")
-    return np.memmap(place, _DTYPES[entry["dtype"]], "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
+    return mapped_array(place, name)
 
 
 class ScaledRows:

@@ -157,13 +157,15 @@ class Engine(ABC):
             vectors: (n, D).
         """
 
-    def put_words(self, words: NDArray[np.int64], vectors: Floats) -> None:
+    def put_words(self, words: NDArray[np.int64], vectors: Any, chosen: NDArray[np.int64] | None = None) -> None:
         """Replace the vectors of some words; with subwords by their own rows, as words share those of n-grams.
 
         Args:
             words: (n,) the numbers of the words.
-            vectors: (n, D).
+            vectors: (n, D), or (N, D) of which some are chosen; they may be mapped from a file, in half precision too.
+            chosen: (n,) which of them; None for all.
         """
+        vectors = (vectors if chosen is None else vectors[chosen]).astype(np.float32, copy=False)
         if self.parts is not None and len(words):
             counts = np.diff(self.parts.offsets)[words, None].astype(np.float32)
             moved = self.vectors[words] + counts * (vectors - self.words(words))
@@ -198,7 +200,7 @@ class Engine(ABC):
         """Copy what another engine learned for its words.
 
         Args:
-            other: of the same class.
+            other: of the same class, but for the number of partitions.
             numbers: (its V,) the number that each of its words has here.
         """
 

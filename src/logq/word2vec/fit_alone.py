@@ -8,6 +8,7 @@ from logq.text import EncodedCorpus
 from logq.training.checkpoint import RunCheckpoint
 from logq.word2vec.corpus_run import CorpusRun
 from logq.word2vec.engines import Engine
+from logq.word2vec.starting_vectors import StartingVectors
 from logq.word2vec.training_text import WordRules, training_text
 from logq.word2vec.word2vec_config import Word2VecConfig
 
@@ -45,6 +46,9 @@ class FitAlone:
 
     def goes_on_from(self, learned: "Mapping[str, NDArray[Any]]") -> None:
         """Called with what a model has learned that goes on, and with nothing for one that begins."""
+
+    def starts_from(self, start: StartingVectors) -> None:
+        """Called with what was given to start from."""
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
         """The checkpoint of a run on data with this fingerprint."""

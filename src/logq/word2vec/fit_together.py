@@ -21,6 +21,7 @@ from logq.word2vec.joint_partitioned_run import JointPartitionedRun
 from logq.word2vec.joint_run import JointRun
 from logq.word2vec.joint_text import count_together, encode_together
 from logq.word2vec.partitioned_engine import PartitionedEngine
+from logq.word2vec.starting_vectors import StartingVectors
 from logq.word2vec.training_text import WordRules, grown_vocabulary, training_text
 from logq.word2vec.word2vec_config import Word2VecConfig
 
@@ -64,14 +65,9 @@ class FitTogether(FitAlone):
         """A context with the part of the text that this process needs, encoded by all of them.
 
         Raises:
-            ArgumentError: the text is to be cached, the tables of a model that goes on are in partitions, or processes
-                know or keep other words.
+            ArgumentError: the text is to be cached, or processes know or keep other words.
             OSError, ValueError: see encode_together.
         """
-        if known is not None and self.settings.partitions > 1:
-            raise ArgumentError(
-                "partitions", "1 for a model that goes on in several processes", self.settings.partitions
-            )
         self._goes_on = known is not None
         if isinstance(source, EncodedCorpus):
             return training_text(source, self.settings, known=known, rules=rules)
@@ -100,6 +96,14 @@ class FitTogether(FitAlone):
             ArgumentError: it is not.
         """
         check_same({f"model ({name})": digest_of(array) for name, array in sorted(learned.items())})
+
+    def starts_from(self, start: StartingVectors) -> None:
+        """Check that all processes start from the same.
+
+        Raises:
+            ArgumentError: they do not.
+        """
+        check_same({"initial": start.fingerprint() if start.is_given else ""})
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
         """The checkpoint of all processes, of which as many as saved it go on from it.

@@ -144,8 +144,7 @@ class FusedEngine(Engine):
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words."""
-        assert isinstance(other, FusedEngine)
         self.vectors[numbers] = other.vectors
-        self.outputs[numbers] = other.outputs
+        self.state()["outputs"][numbers] = other.state()["outputs"]
         if self._parts is not None:
             self.state()["ngrams"][rows_of_buckets(self._parts, other.parts)] = other.state()["ngrams"]

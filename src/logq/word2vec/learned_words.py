@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -292,6 +292,12 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         about = {"words": len(self.vocabulary), "raw_words": self.vocabulary.raw_words}
         return {**about, "progress": self._progress()}, self.vocabulary.arrays()
+
+    @classmethod
+    def _left_in_file(cls, info: Mapping[str, Any]) -> Collection[str]:
+        settings = info.get("settings")  # of which a damaged file may have none
+        in_parts = isinstance(settings, dict) and settings.get("partitions", 1) != 1
+        return ("learned/vectors", f"learned/engine/{_OUTPUTS[0]}") if in_parts else ()
 
     def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         self.vocabulary = Vocabulary.from_arrays(tensors, raw_words=int(info["raw_words"]))

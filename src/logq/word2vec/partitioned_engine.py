@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim
+from logq._mapped_file import release_mapped
 from logq._model_file import ArrayInPieces
 from logq.text import Vocabulary
 from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
@@ -111,18 +112,26 @@ class PartitionedEngine(Engine):
 
     def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
         """Replace some word vectors, a part at a time."""
-        for part in range(self.inputs.partitions):
-            here = rows % self.inputs.partitions == part
-            self.inputs.hold(part)[rows[here] // self.inputs.partitions, : vectors.shape[1]] = vectors[here]
+        self.put_words(rows, vectors)
+
+    def put_words(self, words: NDArray[np.int64], vectors: Any, chosen: NDArray[np.int64] | None = None) -> None:
+        """Replace the vectors of some words, a part at a time, and of these a piece."""
+        parts = words % self.inputs.partitions
+        for part in np.unique(parts).tolist():
+            held, of_part = self.inputs.hold(part), np.flatnonzero(parts == part)
+            for begin in range(0, len(of_part), self.inputs.piece):
+                here = of_part[begin : begin + self.inputs.piece]
+                there = words[here] // self.inputs.partitions
+                held[there, : vectors.shape[1]] = vectors[here if chosen is None else chosen[here]]
+                release_mapped(vectors)
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words, a part at a time."""
-        assert isinstance(other, PartitionedEngine)
-        for new, old in ((self.inputs, other.inputs), (self.outputs, other.outputs)):
-            for part in range(self.inputs.partitions):
+        learned = ((self.inputs, other.vectors), (self.outputs, other.state()["outputs"]))
+        for new, old in learned:
+            for part in range(new.partitions):
                 rows = new.hold(part)
-                for begin in range(0, len(old), old.piece):
-                    of_piece = numbers[begin : begin + old.piece]
-                    here = of_piece % self.inputs.partitions == part
-                    learned = old[begin : begin + old.piece][here]
-                    rows[of_piece[here] // self.inputs.partitions, : new.shape[1]] = learned
+                for begin in range(0, len(old), new.piece):
+                    of_piece = numbers[begin : begin + new.piece]
+                    here = of_piece % new.partitions == part
+                    rows[of_piece[here] // new.partitions, : new.shape[1]] = old[begin : begin + new.piece][here]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._mapped_file import release_mapped
 from logq.word2vec.engines import Floats
 from logq.word2vec.kernel import table
 
@@ -107,6 +108,7 @@ class PartitionedTable:
         """Write all rows, from an array or what can be sliced like one."""
         for begin in range(0, len(self), self.piece):
             self.write(begin, rows[begin : begin + self.piece])
+            release_mapped(rows)
 
     @property
     def piece(self) -> int:

@@ -1,5 +1,6 @@
 """StartingVectors: vectors that words start from instead of random ones, and words whose vectors stay as they are."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 
@@ -16,6 +17,9 @@ from logq.word2vec.engines import Engine
 
 __all__ = ["StartingVectors"]
 
+_ROWS = 1 << 16
+"""That are looked at in one go."""
+
 
 class StartingVectors:
     """What `fit` is to start from.
@@ -25,6 +29,7 @@ class StartingVectors:
         frozen: the words that are held; True for all that `initial` has.
         dim: D.
         ngrams: those that words consist of; None without subwords.
+        mapped: whether vectors stay in their file until they are copied, where `KeyedVectors.save` wrote it.
 
     Attributes:
         started: how many words started from `initial`.
@@ -48,8 +53,10 @@ class StartingVectors:
         frozen: Iterable[str] | bool,
         dim: int,
         ngrams: CharacterNgrams | None = None,
+        *,
+        mapped: bool = False,
     ) -> None:
-        given = KeyedVectors.load(initial) if isinstance(initial, str | os.PathLike) else initial
+        given = _read(initial, mapped) if isinstance(initial, str | os.PathLike) else initial
         if given is not None and not isinstance(given, KeyedVectors):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentTypeError("initial", "KeyedVectors, or a path to some", given)
         if given is not None and given.vector_size != dim:
@@ -77,11 +84,21 @@ class StartingVectors:
             raise ArgumentError("initial", "vectors of some of the words that are learned", Verbatim("none of them"))
 
     def put_into(self, engine: Engine, vocabulary: Vocabulary) -> None:
-        """Replace what the words start from."""
+        """Replace what the words start from.
+
+        Raises:
+            ArgumentError: a vector in a mapped file is not finite, which is not seen when it is opened.
+        """
         here, there = self._rows(vocabulary)
         if self._given is not None:
+            for begin in range(0, len(there), _ROWS):
+                rows = there[begin : begin + _ROWS]
+                finite = np.isfinite(self._given.vectors[rows]).all(axis=1)
+                if not finite.all():
+                    got = Verbatim(f"others for {self._given.index_to_key[int(rows[finite.argmin()])]!r}")
+                    raise ArgumentError("initial", "vectors of finite numbers", got)
             self._put_ngrams(engine, self._given.subwords)
-            engine.put_words(here, self._given.vectors[there].astype(np.float32, copy=False))
+            engine.put_words(here, self._given.vectors, there)
 
     def _put_ngrams(self, engine: Engine, given: Subwords | None) -> None:
         """Replace the n-grams of an engine with subwords, where the given ones have the same numbers."""
@@ -130,3 +147,10 @@ class StartingVectors:
         if isinstance(self._frozen, list):
             return np.array([vocabulary.key_to_index[word] for word in dict.fromkeys(self._frozen)], dtype=np.int64)
         return self._rows(vocabulary)[0] if self._frozen else np.zeros(0, dtype=np.int64)
+
+
+def _read(path: str | os.PathLike[str], mapped: bool) -> KeyedVectors:
+    if mapped:
+        with contextlib.suppress(ArgumentError):  # it is not a file that can be mapped
+            return KeyedVectors.load(path, mmap=True)
+    return KeyedVectors.load(path)

@@ -198,7 +198,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
         calls = CallbackRun(callbacks, self)
         options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, calls)
         reading: dict[str, Any] = {"encoding": encoding, "cache": cache, "progress": progress}
-        start = StartingVectors(initial, frozen, self.dim, self.ngrams)
+        start = StartingVectors(initial, frozen, self.dim, self.ngrams, mapped=self.partitions > 1)
         if frozen and self.partitions > 1:
             raise ArgumentError("frozen", "no words where the tables are in partitions", frozen)
         if warm is not None and check_bool("warm", warm):
@@ -245,6 +245,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
         start.check(vocabulary)
+        steps.starts_from(start)
         if start.is_given:
             say(f"word2vec: {start.describe(vocabulary)}", options.progress)
         engine = steps.call(lambda: self._make_engine(vocabulary, seeds))

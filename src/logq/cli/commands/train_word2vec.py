@@ -38,6 +38,7 @@ _FREE = (
     "sample",
     "min_count",
     "max_vocab",
+    "partitions",
     "threads",
     "seed",
 )

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError
 from logq._files import atomic_write
-from logq._model_file import release_mapped
+from logq._mapped_file import release_mapped
 from logq._progress import Progress
 from logq._text_encodings import open_text
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
