@@ -409,6 +409,21 @@ def test_a_model_goes_on_with_more_text(logq, corpus, tmp_path):
     assert Word2Vec.load(new).vocabulary.counts.sum() == kept.vocabulary.counts.sum() + 120
 
 
+def test_a_model_goes_on_in_another_number_of_partitions(logq, corpus, tmp_path):
+    a, b, c = (tmp_path / name for name in "abc")
+    assert train(logq, corpus, a)[0] == 0
+    quick = ("--seed", 1, "--epochs", 1, "--quiet")
+    assert logq("train", "word2vec", corpus, "--continue", a, "-o", b, "--partitions", 3, *quick) == (0, "", "")
+    assert logq("train", "word2vec", corpus, "--continue", b, "-o", c, *quick) == (0, "", "")
+    expected = Word2Vec.load(a)
+    expected.epochs, expected.partitions = 1, 3
+    for _ in range(2):
+        expected.fit(corpus, progress=False)
+    made = Word2Vec.load(c)
+    assert made.partitions == 3
+    assert (made.vectors.vectors == expected.vectors.vectors).all()
+
+
 def test_a_folder_without_a_model_cannot_go_on(logq, corpus, tmp_path):
     folder = tmp_path / "v"
     assert train(logq, corpus, folder)[0] == 0

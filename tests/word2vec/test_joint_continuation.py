@@ -72,12 +72,10 @@ def went_on(folder: str) -> dict[str, Any]:
     found["vocabulary"] = learned(Word2Vec(**SETTINGS).fit(old, vocabulary=chosen, progress=False))
     found["keep"] = learned(Word2Vec(**SETTINGS).fit(old, keep=lambda word, _: word[1] == "1", progress=False))
     other = Word2Vec(**{**SETTINGS, "seed": 4 + rank}) if rank else model
-    parts = Word2Vec(**SETTINGS, partitions=2).fit(old, progress=False)
     fits = {
         "another model": lambda: (logq.load(home / "model") if rank else model).fit(new, progress=False),
         "no model": lambda: other.fit(new, progress=False),
         "another rule": lambda: Word2Vec(**SETTINGS).fit(old, keep=lambda word, _: f"t{rank}" in word, progress=False),
-        "partitions": lambda: parts.fit(new, progress=False),
         "an iterator": lambda: model.fit(iter(sentences(range(4))), progress=False, new_words=True),
         "hs": lambda: Word2Vec(**SETTINGS, hs=True).fit(old, progress=False).fit(old, progress=False, new_words=True),
     }
@@ -133,7 +131,6 @@ REFUSED = {
     "another model": "expected the same in all processes",
     "no model": "expected the same in all processes",
     "another rule": "vocabulary: expected the same in all processes",
-    "partitions": "partitions: expected 1 for a model that goes on in several processes, got 2",
     "an iterator": "source: expected files, or lists that can be read twice, got an iterator",
     "hs": "new_words: expected False, got True",
 }
