@@ -6,7 +6,8 @@
 
 `--made` trains on a text that is made of so many different words, each once or twice a line of 20, to see what memory a
 large vocabulary takes: no quality is measured. `--spans` is the most entries of text that all buckets are trained on
-before the next ones. Every run is a process of its own, on one thread.
+before the next ones. `--go-on` saves the model, and another process goes on with it and with its vectors as `initial`.
+Every run is a process of its own, on one thread.
 """
 
 import argparse
@@ -53,6 +54,8 @@ def train(request: dict[str, Any]) -> None:
     model.fit(request["corpus"], progress=False)
     trained = time.process_time()
     model.save_vectors(request["folder"])
+    if request["go_on"]:
+        model.save(request["folder"])
     told = {
         "encoding": encoded[0] - began,
         "training": trained - encoded[0],
@@ -62,6 +65,18 @@ def train(request: dict[str, Any]) -> None:
         "loss": model.mean_loss,
     }
     (Path(request["folder"]) / "told.json").write_text(json.dumps(told))
+
+
+def go_on(request: dict[str, Any]) -> None:
+    """Go on with the model of a folder in this process, from its vectors as they lie beside it."""
+    import logq
+    from logq.vectors.vector_files import FILE
+
+    folder = Path(request["folder"])
+    model = logq.load(folder)
+    loaded = peak()
+    model.fit(request["corpus"], initial=folder / FILE, progress=False)
+    (folder / "went_on.json").write_text(json.dumps({"loaded": loaded, "went on": peak()}))
 
 
 def peak() -> float:
@@ -90,6 +105,7 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--spans", type=int, nargs="+", default=[0], help="entries; 0 is the default of logq")
+    parser.add_argument("--go-on", action="store_true")
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--similarity", type=Path, nargs="+", default=[], metavar="FILE")
@@ -116,11 +132,15 @@ def main() -> None:
                 "folder": str(folder),
                 "settings": {**settings, "min_count": 1 if arguments.made else 5},
                 "span": span,
+                "go_on": arguments.go_on,
             }
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            child = [sys.executable, str(Path(__file__).resolve()), "--child", json.dumps(request)]
-            subprocess.run(child, check=True, env=environment)
+            for what in ("--child", "--go-on-child")[: 1 + arguments.go_on]:
+                child = [sys.executable, str(Path(__file__).resolve()), what, json.dumps(request)]
+                subprocess.run(child, check=True, env=environment)
             told = json.loads((folder / "told.json").read_text())
+            if arguments.go_on:
+                told |= json.loads((folder / "went_on.json").read_text())
             rows.append((f"{partitions} | {span or ''} | {seed}", folder, told))
             print(f"  {rows[-1][0]}: {told}", flush=True)
         scores, about = [{} for _ in rows], ""
@@ -129,6 +149,7 @@ def main() -> None:
     print(f"\n{words:,} words, {arguments.epochs} epochs, dim {arguments.dim}. {about}\n")
     names = list(scores[0])
     heads = [*names, *["mean"] * bool(names), "loss", "training CPU s", "peak MB", "of it before training"]
+    heads += ["peak MB of loading", "peak MB of going on"] * arguments.go_on
     print(f"| partitions | span | seed | {' | '.join(heads)} |")
     print("| ---: | ---: | ---: |" + " ---: |" * len(heads))
     for (row, _, told), of_run in zip(rows, scores, strict=True):
@@ -139,6 +160,7 @@ def main() -> None:
             f"{told['training']:.1f}",
             f"{told['peak']:,.0f}",
             f"{told['peak before']:,.0f}",
+            *(f"{told[name]:,.0f}" for name in ("loaded", "went on") if name in told),
         ]
         print(f"| {row} | {' | '.join(cells)} |")
 
@@ -146,5 +168,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         train(json.loads(sys.argv[2]))
+    elif sys.argv[1:2] == ["--go-on-child"]:
+        go_on(json.loads(sys.argv[2]))
     else:
         main()

@@ -1,4 +1,4 @@
-"""Models whose tables are in partitions go on: with more text, new words and given vectors, in one process and in two."""
+"""Models in partitions go on: with more text, new words and given vectors, in one process and in two."""
 
 import mmap
 from pathlib import Path

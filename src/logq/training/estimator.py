@@ -17,6 +17,7 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
 from logq._files import parsing
 from logq._launch import check_alone, launched
+from logq._mapped_file import release_mapped
 from logq._model_file import FILE, SUMMARY, Stored, read_kind, read_stored, write_stored
 from logq._project import version
 from logq.estimators import FORMATS, Family, class_of
@@ -368,8 +369,10 @@ def _check_numbers(learned: Mapping[str, NDArray[Any]]) -> None:
         if array.dtype.kind != "f":
             continue
         rows = array.reshape(1) if array.ndim == 0 else array
-        if not all((rows[begin : begin + _ROWS] < np.inf).all() for begin in range(0, len(rows), _ROWS)):
-            raise ValueError(f"{name!r}: expected numbers that are not NaN or infinite")
+        for begin in range(0, len(rows), _ROWS):
+            if not (rows[begin : begin + _ROWS] < np.inf).all():
+                raise ValueError(f"{name!r}: expected numbers that are not NaN or infinite")
+            release_mapped(rows)
 
 
 def _find_class(wanted: type[E], name: str) -> type[E] | None:

@@ -194,5 +194,6 @@ def _updates(
     around = settings.words_around
     inputs = kept * around
     if parts is not None:
-        inputs = np.bincount(parts.rows, np.repeat(inputs, np.diff(parts.offsets)), parts.num_rows)
+        of_rows = np.bincount(parts.rows, np.repeat(inputs, np.diff(parts.offsets)), parts.num_rows)
+        inputs = of_rows.astype(np.float64, copy=False)
     return [inputs, outputs * around if settings.sg else outputs]

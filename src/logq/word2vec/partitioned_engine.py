@@ -115,14 +115,14 @@ class PartitionedEngine(Engine):
         self.put_words(rows, vectors)
 
     def put_words(self, words: NDArray[np.int64], vectors: Any, chosen: NDArray[np.int64] | None = None) -> None:
-        """Replace the vectors of some words, a part at a time, and of these a piece."""
-        parts = words % self.inputs.partitions
+        """Replace the vectors of some words, a part at a time, and of each part those that lie near one another."""
+        chosen = np.arange(len(words)) if chosen is None else chosen
+        parts, order = words % self.inputs.partitions, np.argsort(chosen, kind="stable")
         for part in np.unique(parts).tolist():
-            held, of_part = self.inputs.hold(part), np.flatnonzero(parts == part)
-            for begin in range(0, len(of_part), self.inputs.piece):
-                here = of_part[begin : begin + self.inputs.piece]
-                there = words[here] // self.inputs.partitions
-                held[there, : vectors.shape[1]] = vectors[here if chosen is None else chosen[here]]
+            held, of_part = self.inputs.hold(part), order[parts[order] == part]
+            cuts = np.searchsorted(chosen[of_part], np.arange(0, len(vectors), self.inputs.piece))
+            for here in np.split(of_part, cuts):
+                held[words[here] // self.inputs.partitions, : vectors.shape[1]] = vectors[chosen[here]]
                 release_mapped(vectors)
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:

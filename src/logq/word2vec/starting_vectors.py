@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._mapped_file import release_mapped
 from logq.text import CharacterNgrams, Vocabulary
 from logq.text.words import check_strings
 from logq.training.checkpoint import fingerprint
@@ -91,12 +92,14 @@ class StartingVectors:
         """
         here, there = self._rows(vocabulary)
         if self._given is not None:
-            for begin in range(0, len(there), _ROWS):
-                rows = there[begin : begin + _ROWS]
+            ordered = np.sort(there)  # as they lie in the file
+            for begin in range(0, len(ordered), _ROWS):
+                rows = ordered[begin : begin + _ROWS]
                 finite = np.isfinite(self._given.vectors[rows]).all(axis=1)
                 if not finite.all():
                     got = Verbatim(f"others for {self._given.index_to_key[int(rows[finite.argmin()])]!r}")
                     raise ArgumentError("initial", "vectors of finite numbers", got)
+                release_mapped(self._given.vectors)
             self._put_ngrams(engine, self._given.subwords)
             engine.put_words(here, self._given.vectors, there)
 
@@ -139,9 +142,9 @@ class StartingVectors:
     def _rows(self, vocabulary: Vocabulary) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows of words in both, here and there."""
         known = {} if self._given is None else self._given.key_to_index
-        pairs = [(row, known[word]) for row, word in enumerate(vocabulary.index_to_key) if word in known]
-        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        return both[:, 0], both[:, 1]
+        there = np.fromiter((known.get(word, -1) for word in vocabulary.index_to_key), np.int64, len(vocabulary))
+        here = np.flatnonzero(there >= 0)
+        return here, there[here]
 
     def _held_rows(self, vocabulary: Vocabulary) -> NDArray[np.int64]:
         if isinstance(self._frozen, list):
