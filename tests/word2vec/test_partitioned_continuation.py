@@ -141,6 +141,10 @@ def test_given_vectors_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 def test_what_partitions_cannot_hold_is_still_refused() -> None:
     with pytest.raises(ValueError, match="frozen: expected no words where the tables are in partitions"):
         model(3).fit(OLD, initial=GIVEN, frozen=True, progress=False)
+    grown = model(1, sg=False).fit(OLD, progress=False)
+    grown.partitions = 3
+    with pytest.raises(ValueError, match="partitions: expected 1 for CBOW, got 3"):
+        grown.fit(NEW, progress=False)
 
 
 # ------------------------------------------------------------------------------------------------------ two processes

@@ -293,13 +293,17 @@ class Word2VecConfig(EngineChoice):
             raise ArgumentError("engine", "'auto' or 'plain'", self.engine, hint)
         if self.engine == "triton" and self.why_not_triton:
             raise ArgumentError("engine", "'auto' or 'plain'", self.engine, self.why_not_triton)
-        if self.partitions > 1 and self.why_not_partitioned:
-            raise ArgumentError("partitions", f"1 for {self.why_not_partitioned}", self.partitions)
+        self._check_partitions()
         if self.engine_name == "fused":
             # The engine checks them again; here they are said before an hour of reading words.
             for name in ("window", "num_sampled"):
                 if (number := getattr(self, name)) != AUTO and number > LARGEST:
                     raise ArgumentError(name, f"1 to {LARGEST:,}", number, "the plain engine has no limit")
+
+    def _check_partitions(self) -> None:
+        """Also before a fit, as their number may be another one where a model goes on."""
+        if self.partitions > 1 and self.why_not_partitioned:
+            raise ArgumentError("partitions", f"1 for {self.why_not_partitioned}", self.partitions)
 
     def _settle_sampler(self) -> None:
         if self.hs:
