@@ -1,6 +1,7 @@
 """Models in partitions go on: with more text, new words and given vectors, in one process and in two."""
 
 import mmap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import pytest
 import logq
 from logq import KeyedVectors, Word2Vec
 from logq.processes import world
-from logq.word2vec import partitioned_engine, partitioned_table
+from logq.text import Vocabulary
+from logq.word2vec import engines, partitioned_engine, partitioned_table
+from logq.word2vec.engines import Position, Span, first_vectors
+from logq.word2vec.kernel import table, train
 from logq.word2vec.partitioned_engine import PartitionedEngine
+from logq.word2vec.word2vec_config import Word2VecConfig
 from processes import together
 
 SETTINGS: dict[str, Any] = {"dim": 10, "min_count": 2, "sample": 0, "epochs": 2, "seed": 5, "window": 3}
@@ -36,13 +41,13 @@ def model(partitions: int, **options: Any) -> Word2Vec:
 
 
 def learned(fitted: Word2Vec) -> dict[str, np.ndarray]:
-    return {name: np.array(table) for name, table in fitted.state().items()}
+    return {name: np.array(array) for name, array in fitted.state().items()}
 
 
 def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
     assert one.keys() == other.keys()
-    for name, table in one.items():
-        np.testing.assert_array_equal(table, other[name], err_msg=name)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
 
 
 # -------------------------------------------------------------------------------------------------------- one process
@@ -138,9 +143,48 @@ def test_given_vectors_that_are_not_finite_are_refused(tmp_path: Path) -> None:
         model(3).fit(OLD, initial=tmp_path, progress=False)
 
 
-def test_what_partitions_cannot_hold_is_still_refused() -> None:
-    with pytest.raises(ValueError, match="frozen: expected no words where the tables are in partitions"):
-        model(3).fit(OLD, initial=GIVEN, frozen=True, progress=False)
+@pytest.mark.parametrize("span", [1 << 14, 100])
+def test_held_words_stay_and_others_learn_from_them(span: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "HELD_SPAN", span)
+    held = model(3).fit(OLD, initial=GIVEN, frozen=["t0w3", "t1w1"], progress=False)
+    free = model(3).fit(OLD, initial=GIVEN, progress=False)
+    random = model(3, lr=1e-12).fit(OLD, progress=False).vectors["t1w1"]
+    np.testing.assert_array_equal(held.vectors["t0w3"], GIVEN["t0w3"])
+    np.testing.assert_allclose(held.vectors["t1w1"], random, atol=1e-7)
+    for word in held.vocabulary.index_to_key:
+        moved = np.abs(held.vectors[word] - free.vectors[word]).max()
+        assert moved > 1e-4
+    assert np.abs(held.output_vectors[held.vocabulary.key_to_index["t0w3"]]).max() > 1e-2
+    held.fit(NEW, progress=False)  # held for that fit alone
+    assert np.abs(held.vectors["t1w1"] - random).max() > 1e-3
+
+
+def test_buckets_with_held_words_are_the_kernel_with_its_rows_put_back() -> None:
+    """One bucket at a time on whole tables in memory, of which the held rows are overwritten after each piece."""
+    config = Word2VecConfig(dim=10, min_count=1, sample=0, num_sampled=5, seed=1, threads=1, partitions=2)
+    words = Vocabulary.build(OLD, min_count=1)
+    start = first_vectors(len(words), 10, 3)
+    engine = PartitionedEngine(config, words, start, 1)
+    engine.hold(np.array([0, 3, 6]))
+    ids = np.concatenate([[*words.encode(sentence), -1] for sentence in OLD]).astype(np.int32)
+    span, place = Span(ids, 0, len(ids)), Position(0, (0.05, 0.0, 0.0), 9)
+    engine.train(span, place)
+    parts = [[table(len(words) // 2, 10) for _ in range(2)] for _ in range(2)]
+    for part in range(2):
+        parts[0][part][:, :10] = start[part::2]
+    setup = replace(engine.setup, loss_every=engine.loss_every)
+    for first, second in partitioned_engine.buckets(2):
+        options: dict[str, Any] = {"seed": 9, "rate": place.rate, "bucket": (first, second), "position": 0}
+        train(parts[0][first], parts[1][second], ids, setup, begin=0, end=len(ids), **options)
+        for row in (0, 3, 6):
+            if row % 2 == first:
+                parts[0][first][row // 2, :10] = start[row]
+    for part in range(2):
+        np.testing.assert_array_equal(engine.vectors[:][part::2], parts[0][part][:, :10])
+        np.testing.assert_array_equal(np.array(engine.state()["outputs"])[part::2], parts[1][part][:, :10])
+
+
+def test_what_cannot_be_cut_in_partitions_is_refused_when_it_goes_on() -> None:
     grown = model(1, sg=False).fit(OLD, progress=False)
     grown.partitions = 3
     with pytest.raises(ValueError, match="partitions: expected 1 for CBOW, got 3"):
@@ -162,6 +206,7 @@ def went_on(folder: str) -> dict[str, Any]:
     found["loaded"] = learned(logq.load(home / "model").fit(new, progress=False))
     found["same words"] = learned(logq.load(home / "model").fit(new, new_words=False, progress=False))
     found["given"] = learned(model(4).fit(old, initial=GIVEN, progress=False))
+    found["held"] = learned(model(4).fit(old, initial=GIVEN, frozen=True, progress=False))
     whole = logq.load(home / "whole")
     whole.partitions = 4
     found["of whole tables"] = learned(whole.fit(new, progress=False))
@@ -200,6 +245,7 @@ def test_two_processes_go_on_to_what_one_learns_in_this_order(
     again = logq.load(home / "alone").fit(home / "new.txt", new_words=False, progress=False)
     expected["same words"] = learned(again)
     expected["given"] = learned(model(4).fit(home / "old.txt", initial=GIVEN, progress=False))
+    expected["held"] = learned(model(4).fit(home / "old.txt", initial=GIVEN, frozen=True, progress=False))
     whole = logq.load(home / "whole")
     whole.partitions = 4
     expected["of whole tables"] = learned(whole.fit(home / "new.txt", progress=False))

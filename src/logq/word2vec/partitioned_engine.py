@@ -12,7 +12,7 @@ from logq._arguments import ArgumentError, Verbatim
 from logq._mapped_file import release_mapped
 from logq._model_file import ArrayInPieces
 from logq.text import Vocabulary
-from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays, in_pieces
 from logq.word2vec.fused_engine import setup_of
 from logq.word2vec.kernel import Losses, train
 from logq.word2vec.partitioned_table import PartitionedTable
@@ -65,6 +65,8 @@ class PartitionedEngine(Engine):
         self.untrained_loss = math.log(2) * (1.0 + settings.num_sampled)
         self.inputs = PartitionedTable(size, dim, settings.partitions)
         self.outputs = PartitionedTable(size, dim, settings.partitions)
+        self._still: PartitionedTable | None = None
+        self._is_held = np.zeros(0, np.bool_)
         if not isinstance(vectors, ArrayInPieces):
             self.inputs.fill(vectors)
             return
@@ -79,21 +81,36 @@ class PartitionedEngine(Engine):
 
     def train_buckets(self, span: Span, position: Position, some: Iterable[tuple[int, int]]) -> Losses:
         """Train some buckets, in their order."""
-        setup = replace(self.setup, loss_every=self.loss_every)
-        place = {"begin": span.begin, "end": span.end, "position": position.entry - span.begin}
-        return Losses.total(
-            train(
-                self.inputs.hold(bucket[0]),
-                self.outputs.hold(bucket[1]),
-                span.ids,
-                setup,
-                **place,
-                seed=position.seed,
-                rate=position.rate,
-                bucket=bucket,
-            )
-            for bucket in some
+        pieces = [(span, position)] if self._still is None else [*in_pieces(span, position, self.reach)]
+        return Losses.total(self._train(*piece, bucket) for bucket in some for piece in pieces)
+
+    def _train(self, span: Span, position: Position, bucket: tuple[int, int]) -> Losses:
+        losses = train(
+            self.inputs.hold(bucket[0]),
+            self.outputs.hold(bucket[1]),
+            span.ids,
+            replace(self.setup, loss_every=self.loss_every),
+            begin=span.begin,
+            end=span.end,
+            position=position.entry - span.begin,
+            seed=position.seed,
+            rate=position.rate,
+            bucket=bucket,
         )
+        if self._still is not None:
+            words = np.unique(span.ids[span.ids % self.inputs.partitions == bucket[0]])
+            rows = words[self._is_held[words]] // self.inputs.partitions  # that of the end of a sentence is never held
+            self.inputs.rows[rows] = self._still.hold(bucket[0])[rows]
+        return losses
+
+    def hold(self, rows: NDArray[np.int64]) -> None:
+        """Keep some word vectors as they are now, by a file of all of them, of which a part is in memory."""
+        self._still = None
+        self._is_held = np.zeros(len(self.inputs) + 1, np.bool_)
+        self._is_held[rows] = True
+        if len(rows):
+            self._still = PartitionedTable(*self.inputs.shape, self.inputs.partitions)
+            self._still.fill(self.inputs)
 
     @property
     def vectors(self) -> Any:

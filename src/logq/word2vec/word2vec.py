@@ -199,8 +199,6 @@ class Word2Vec(WithGensimNames, LearnedWords):
         options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, calls)
         reading: dict[str, Any] = {"encoding": encoding, "cache": cache, "progress": progress}
         start = StartingVectors(initial, frozen, self.dim, self.ngrams, mapped=self.partitions > 1)
-        if frozen and self.partitions > 1:
-            raise ArgumentError("frozen", "no words where the tables are in partitions", frozen)
         self._check_partitions()
         if warm is not None and check_bool("warm", warm):
             self._check_fitted()
