@@ -88,6 +88,38 @@ def test_two_processes_train_vectors_of_words_and_write_once(corpus: Path, tmp_p
 
 
 @pytest.mark.slow
+def test_words_with_ngrams_go_on_and_are_exported(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ("--epochs", "2", "--min-count", "1", "--seed", "1", "-o")
+    check_trained(torchrun("train", "word2vec", corpus, *words, first, "--subwords"), first)
+    check_trained(torchrun("train", "word2vec", corpus, *words, second, "--continue", first), second)
+    known = package.load(second).vocabulary.index_to_key
+    unknown = max(known, key=len) + "ly"
+    assert main(["neighbors", str(second), unknown]) == 0
+    assert capsys.readouterr().out.split("\t")[1] in known
+    model, file = package.load(second), tmp_path / "exported"
+    assert main(["export", str(second), "-o", str(file), "--format", "fasttext", "-q"]) == 0
+    (path,) = file.glob("*.bin")
+    there = package.KeyedVectors.load(path)
+    np.testing.assert_allclose(there[unknown], model.vectors[unknown], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_words_in_partitions_go_on(corpus: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ("--epochs", "1", "--min-count", "1", "--seed", "1", "-o")
+    check_trained(torchrun("train", "word2vec", corpus, *words, first, "--partitions", "4"), first)
+    more = ("--continue", first, "--partitions", "2", "--initial", first, "--frozen")
+    check_trained(torchrun("train", "word2vec", corpus, *words, second, *more), second)
+    before, after = package.load(first), package.load(second)
+    assert (after.partitions, after.vocabulary.total) == (2, 2 * before.vocabulary.total)
+    np.testing.assert_array_equal(after.vectors.vectors, before.vectors.vectors)
+    assert (after.output_vectors != before.output_vectors).any()
+
+
+@pytest.mark.slow
 def test_two_processes_train_vectors_of_items(events: Path, tmp_path: Path) -> None:
     check_trained(torchrun("train", "item2vec", events, "-o", tmp_path / "model", "--epochs", "2"), tmp_path / "model")
 
