@@ -198,11 +198,25 @@ def test_all_processes_have_the_same_rows_of_words_and_ngrams(two, name: str) ->
 
 
 def test_two_learn_what_replicas_learn_that_a_plain_loop_adds_up(two, home: Path) -> None:
-    with encode(home / "old.txt", min_count=2) as corpus:
-        students = Students(corpus, Word2Vec(**SETTINGS, threads=1, num_sampled=5), 2)
+    check_against_students(two[0]["sg"], home / "old.txt", 2)
+
+
+def fitted(source: str) -> dict[str, np.ndarray]:
+    joint_run.ALL_ROWS, joint_run.FIRST_ROWS = ALL_ROWS, FIRST_ROWS
+    return learned(Word2Vec(**SETTINGS).fit(source, progress=False))
+
+
+@pytest.mark.slow
+def test_four_learn_what_a_plain_loop_adds_up(home: Path) -> None:
+    for got in together(fitted, str(home / "old.txt"), size=4):
+        check_against_students(got, home / "old.txt", 4)
+
+
+def check_against_students(got: dict[str, np.ndarray], source: Path, size: int) -> None:
+    with encode(source, min_count=2) as corpus:
+        students = Students(corpus, Word2Vec(**SETTINGS, threads=1, num_sampled=5), size)
         students.train()
     rows, outputs = students.tables(students.engines[0])
-    got = two[0]["sg"]
     start = first_vectors(len(rows), 12, 0)
     assert np.abs(rows).max() > 2 * np.abs(start).max()  # they have learned something
     np.testing.assert_allclose(np.concatenate([got["vectors"], got["engine/ngrams"]]), rows, atol=2e-4)
