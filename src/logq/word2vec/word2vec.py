@@ -148,7 +148,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
         their sums that words are thinned out and negatives drawn. The learning rate falls from `lr` anew, over the
         epochs of the new text alone: for little new text set a lower `lr` first, or known words move far. Whatever
         goes wrong, an exception in a callback and Ctrl-C included, the model is what it was before. So going on
-        trains a copy: four tables of V D numbers are in memory meanwhile, instead of two.
+        trains a copy: four tables of V D numbers are in memory meanwhile, instead of two; or in temporary files, with
+        `partitions`, whose number may be another one than before.
 
         Args:
             source: a path to a text file (also compressed; a sentence per line), a pattern, a list of paths, "-" for
