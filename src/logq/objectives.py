@@ -97,6 +97,8 @@ class Objective:
         rate: a in (0, 1]; None for that of the sample, see `for_sample`.
         label_smoothing: epsilon in [0, 1], see `smoothed`.
         true_log_q: whether log Q, where it is subtracted, is subtracted from the true class as well.
+        smoothed_over: C, over which softmax averages with label smoothing; None for the classes of the table that a
+            loss is given, see `for_sample`.
 
     Raises:
         ArgumentError: a number is out of range, or the loss is not one that takes it; or negatives are all classes and
@@ -118,6 +120,7 @@ class Objective:
     rate: float | None = None
     label_smoothing: float = 0.0
     true_log_q: bool = True
+    smoothed_over: int | None = None
 
     def __post_init__(self) -> None:
         table = self.loss in (logistic, softmax)
@@ -182,6 +185,7 @@ class Objective:
         else:
             loss = logistic(true_logits, sampled_logits, is_true, is_negative, weight)
         if self.label_smoothing and self.loss is softmax:
+            num_classes = self.smoothed_over or num_classes
             if num_classes is None:
                 raise ArgumentError("num_classes", "C, which label smoothing averages over", Verbatim("None"))
             mean = mean_logit(*plain, log_q, is_negative, num_classes, with_true=remove_hits)
@@ -247,12 +251,17 @@ class Objective:
     def for_sample(self, num_sampled: float, num_classes: int) -> Objective:
         """The same objective with the rate of samples of S out of C classes: a = S / (C - 1), at most 1.
 
-        For in-batch negatives S is the targets of the batch. A rate that was given stays.
+        For in-batch negatives S is the targets of the batch. A rate that was given stays. Label smoothing of softmax is
+        over C, also where a loss is given the rows of some classes alone.
 
         Example:
             >>> NCE.for_sample(5, 101) is NCE, GBCE.for_sample(5, 101).rate
             (True, 0.05)
+            >>> SAMPLED_SOFTMAX.smoothed(0.1).for_sample(5, 101).smoothed_over
+            101
         """
+        if self.label_smoothing and self.loss is softmax:
+            return replace(self, smoothed_over=num_classes)
         if self.calibration is None or self.rate is not None:
             return self
         return replace(self, rate=_rate(num_sampled, num_classes))

@@ -23,8 +23,25 @@ from logq.samplers import Uniform, Unigram
 from processes import together
 from sharded_cases import FULL, OPTIMIZERS, SAMPLED, SAMPLERS, Case
 
+pytestmark = pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
+"""The one process that is compared with warns that label smoothing runs on the reference."""
+
 PAIRS = list(product(SAMPLED, OPTIMIZERS))
 NAMES = list(SAMPLERS)
+
+SOFT = ("label_smoothing", 0.1)
+SMOOTHED = [
+    Case("sampled_softmax", "SGD", "unigram", "rows", options=(SOFT,), weighted=True),
+    Case("sampled_softmax", "Adagrad", "learned_unigram", "queries", options=(SOFT, ("remove_hits", False))),
+    Case("refined_softmax", "RowWiseAdagrad", "log_uniform", "queries", options=(SOFT, ("temperature", 0.3))),
+    Case("nce", "SGD", "uniform", "queries", options=(SOFT,)),
+    Case("sampled_logistic", "Adagrad", "unigram", "rows", options=(SOFT,)),
+    Case("gbce", "RowWiseAdagrad", "unigram", "queries", options=(SOFT,), weighted=True),
+    Case("full_softmax", "SGD", options=(SOFT, ("cosine", True), ("temperature", 0.3)), weighted=True),
+    Case("full_softmax", "LazyAdam", options=(SOFT,)),
+    Case("full_logistic", "Adagrad", options=(("label_smoothing", 0.001),), weighted=True),
+]
+"""With label smoothing: of samples by either plan, and of all classes."""
 
 CASES = [
     # Every objective with every optimizer; samplers and plans go round, so that each objective has each sampler.
@@ -44,6 +61,7 @@ CASES = [
     Case("full_softmax", "SGD", weighted=True, options=(("cosine", True), ("temperature", 0.3))),
     Case("sampled_softmax", "SGD", "unigram", "queries", options=(("remove_hits", False),)),
     Case("nce", "SGD", "unigram", "rows", options=(("remove_hits", True),)),
+    *SMOOTHED,
     Case("sampled_softmax", "RowWiseAdagrad", "unigram", cut_tower=True),
     Case("full_softmax", "LazyAdam", cut_tower=True),
 ]
@@ -246,8 +264,11 @@ def test_tables_stand_in_for_sizes_and_have_weights_of_their_own() -> None:
         CandidateLoss("nce", table, 50, sampler)
     with pytest.raises(TypeError, match=r"sampler: expected one of logq\.samplers"):
         CandidateLoss("nce", table)
-    with pytest.raises(ValueError, match="label_smoothing: expected 0"):
-        SampledSoftmaxLoss(table, sampler, label_smoothing=0.1)
+    smooth = SampledSoftmaxLoss(table, sampler, label_smoothing=0.1)
+    with pytest.raises(ValueError, match="extra_negatives: expected None with label smoothing"):
+        smooth(
+            torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), extra_negatives=torch.zeros(0, 1, dtype=torch.int64)
+        )
     with pytest.raises(ValueError, match="targets: expected classes to look at"):
         loss.log_prob(torch.zeros(1, 4))
 

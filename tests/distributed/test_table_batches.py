@@ -14,6 +14,9 @@ from logq.samplers import EveryClass, InBatch, Mixture, Prefetch, Uniform
 from processes import together
 from sharded_cases import OPTIMIZERS, SAMPLED
 
+pytestmark = pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
+"""The one process that is compared with warns that label smoothing runs on the reference."""
+
 
 def case(number: int, objective: str, sampler: str, **more: Any) -> Case:
     """Optimizers, extra negatives and weights go round."""
@@ -36,6 +39,8 @@ OPTIONS = [
     Case("sampled_softmax", "exact", options=(("cosine", True), ("temperature", 0.3))),
     Case("nce", "mixed", options=(("remove_hits", True),)),
     Case("refined_softmax", "memory", options=(("remove_hits", False),), weighted=True),
+    Case("sampled_softmax", "mixed", options=(("label_smoothing", 0.1),), weighted=True),
+    Case("sampled_logistic", "exact", options=(("label_smoothing", 0.1),)),
 ]
 LONG = [replace(one, steps=40) for one in CASES]
 SOME = [*CASES[::2], *GROUPS, *OPTIONS]

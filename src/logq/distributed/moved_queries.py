@@ -14,19 +14,54 @@ from torch.nn.functional import logsigmoid
 from logq import kernels
 from logq._arguments import ArgumentError
 from logq.candidates import IGNORED, as_columns
+from logq.distributed.placing import Placing
 from logq.distributed.row_messages import arrived, as_bytes, from_bytes
 from logq.distributed.stratified import Stratified
 from logq.distributed.table_draws import TableDraws
 from logq.distributed.table_part import TablePart
 from logq.functional import full_loss
 from logq.kernels.logits import logits
+from logq.kernels.reference import sum_of_logits
 from logq.nn.best_classes import Best, best_classes, merged
 from logq.nn.class_table import LossSettings
 from logq.objectives import Negatives
-from logq.processes import all_rows, exchange
+from logq.processes import Group, all_rows, exchange
 from logq.row_losses import logistic, softmax
 
-__all__ = ["all_told", "best_of_all", "full_losses", "log_normalizers", "losses_by_queries"]
+__all__ = ["OwnClasses", "all_told", "best_of_all", "full_losses", "log_normalizers", "losses_by_queries"]
+
+
+@dataclass(frozen=True)
+class OwnClasses:
+    """The classes that this process owns, of rows that autograd knows: what `full_losses` asks of a TablePart.
+
+    Args:
+        placing: of all classes.
+        rank: of this process.
+        weight: (n, D), the rows of its own classes, in the order of their places.
+        bias: (n,), or None.
+        group: the processes.
+
+    Example:
+        >>> OwnClasses(Placing(5, 2), 1, torch.zeros(2, 3), None).own
+        range(3, 5)
+    """
+
+    placing: Placing
+    rank: int
+    weight: Tensor
+    bias: Tensor | None
+    group: Group = None
+
+    @property
+    def size(self) -> int:
+        """How many processes there are."""
+        return self.placing.size
+
+    @property
+    def own(self) -> range:
+        """The places of its classes."""
+        return self.placing.range_of(self.rank)
 
 
 @dataclass(frozen=True)
@@ -48,7 +83,7 @@ class Queries:
     rows: Tensor
 
     @classmethod
-    def of(cls, part: TablePart, input: Tensor, targets: Tensor, batches: list[int]) -> "Queries":
+    def of(cls, part: TablePart | OwnClasses, input: Tensor, targets: Tensor, batches: list[int]) -> "Queries":
         """From those of this process, (b, D) and (b,) or (b, T), by two messages."""
         vectors = all_rows(input, batches, part.group)
         ids = all_rows(as_columns(targets), batches, part.group)
@@ -56,7 +91,7 @@ class Queries:
         is_own = (ids >= 0) & (part.placing.owners(places) == part.rank)
         return cls(vectors, batches, (places - part.own.start).where(is_own, -1))
 
-    def back(self, part: TablePart, columns: Tensor) -> Tensor:
+    def back(self, part: TablePart | OwnClasses, columns: Tensor) -> Tensor:
         """(W, b, n), what all processes have for the queries of this one, from (B, n) of this one for all."""
         own = self.batches[part.rank]
         found = exchange(columns, self.batches, [own] * part.size, part.group)
@@ -72,7 +107,7 @@ class Queries:
         return scores.new_zeros(is_own.shape).masked_scatter(is_own, scores[:, 0])
 
 
-def all_told(part: TablePart, *numbers: float) -> Tensor:
+def all_told(part: TablePart | OwnClasses, *numbers: float) -> Tensor:
     """(W, n) float64, the numbers that each process tells the others.
 
     Example:
@@ -85,8 +120,10 @@ def all_told(part: TablePart, *numbers: float) -> Tensor:
     )
 
 
-def _own_rows(part: TablePart, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+def _own_rows(part: TablePart | OwnClasses, rows: Tensor) -> tuple[Tensor, Tensor | None]:
     """Some own rows and biases, whose gradients are added to those that came from elsewhere."""
+    if isinstance(part, OwnClasses):
+        return part.weight[rows], None if part.bias is None else part.bias[rows]
     bias = None if part.bias is None else part.bias.detach()[rows]
     return arrived(part.weight.detach()[rows], bias, lambda found: part.add_gradients(rows, torch.cat(found, dim=1)))
 
@@ -109,8 +146,10 @@ def losses_by_queries(
         sampler.learn_own(true_rows, torch.ones_like(true_rows))
     rows, bias = _own_rows(part, torch.cat([true_rows, drawn]))
     of_sample = slice(len(true_rows), None)
-    true = queries.true_logits(rows[: len(true_rows)], None if bias is None else bias[: len(true_rows)], settings)
-    negative = logits(
+    true = plain = queries.true_logits(
+        rows[: len(true_rows)], None if bias is None else bias[: len(true_rows)], settings
+    )
+    negative = scores = logits(
         queries.vectors,
         rows[of_sample],
         None if bias is None else bias[of_sample],
@@ -136,17 +175,31 @@ def losses_by_queries(
         others = total.logsumexp(dim=1)
     else:
         others = -logsigmoid(-negative).where(is_negative, 0.0).sum(dim=1)
-    found = queries.back(part, torch.cat([others[:, None], true], dim=1))
+    columns, width = [others[:, None], true], true.shape[1]
+    if objective.label_smoothing:  # what it is of: F / Q and F of the true class, or negatives
+        terms = scores * (-log_q.to(scores.dtype)).exp() if objective.loss is softmax else negative
+        columns += [terms.where(is_negative, 0.0).sum(dim=1, keepdim=True)]
+        columns += [plain] if objective.loss is softmax else []
+    found = queries.back(part, torch.cat(columns, dim=1))
     is_true = as_columns(targets != IGNORED)
-    of_parts, true = found[:, :, 0].T, found[:, :, 1:].sum(dim=0)
+    of_parts = found[:, :, 0].T
+    true, smoothed = found[:, :, 1:].sum(dim=0).split([width, sum(one.shape[1] for one in columns) - 1 - width], dim=1)
     if objective.loss is softmax:
-        return softmax(true, of_parts, is_true, None)
-    losses = logistic(true, true[:, :0], is_true, None, objective.true_weight()) + of_parts.sum(dim=1)
+        losses = softmax(true, of_parts, is_true, None)
+        if objective.label_smoothing:
+            total, plain = smoothed.unbind(dim=1)
+            mean = (total + plain if remove else total) / part.placing.num_classes
+            losses = losses + objective.label_smoothing * (plain - mean)
+    else:
+        weight = objective.true_weight()
+        losses = logistic(true, true[:, :0], is_true, None, weight) + of_parts.sum(dim=1)
+        if objective.label_smoothing:
+            losses = losses + objective.label_smoothing / 2 * (weight * true.sum(dim=1) - smoothed[:, 0])
     return losses.where(is_true.any(dim=1), 0.0)
 
 
 def full_losses(
-    part: TablePart,
+    part: TablePart | OwnClasses,
     settings: LossSettings,
     input: Tensor,  # (b, D)
     targets: Tensor,  # (b,) or (b, T), IGNORED allowed
@@ -154,35 +207,45 @@ def full_losses(
 ) -> tuple[Tensor, Tensor]:  # (b,), (W, 1)
     """The losses of this process's queries by an objective over all classes, and what each process counted.
 
+    Each process goes through its own rows a chunk at a time, for the queries of all.
+
     softmax:  log( sum_r exp(z_r) ) - F_t,  z_r = log( sum_c exp(F_c) )           over the classes c of process r
     logistic: sum_r n_r - sum_t F_t,        n_r = sum_c log(1 + exp(F_c)),        as log(1 + e^-F) = log(1 + e^F) - F
+
+    Label smoothing adds epsilon (F_t - 1/C sum_r sum_c F_c) to the first one. In the second it takes epsilon / 2 F_c
+    from each class in n_r, and adds it for a true one, of which (1 - epsilon) F_t is left to subtract.
     """
-    objective = settings.objective
+    objective, smoothing = settings.objective, settings.objective.label_smoothing
     targets = as_columns(targets)
     objective.check_num_true(targets.shape[1])
     told = all_told(part, counted, len(input))
     queries = Queries.of(part, input, targets, told[:, 1].long().tolist())
     how: dict[str, Any] = {"temperature": settings.temperature, "cosine": settings.cosine}
+    given = queries.vectors, part.weight, part.bias
     if objective.loss is softmax:
-        of_part = kernels.get("log_normalizer", input.device.type)(queries.vectors, part.weight, part.bias, **how)
+        of_part = [kernels.get("log_normalizer", input.device.type)(*given, **how)]
+        of_part += [sum_of_logits(*given, **how)] if smoothing else []
     else:
         # The loss of queries whose true class is the first own one, without what is special about a true class.
         first = queries.rows.new_zeros(len(queries.rows))
         bias = None if part.bias is None else part.bias[:1]
-        of_part = full_loss(objective, queries.vectors, part.weight, first, bias=part.bias, reduction="none", **how)
-        of_part = of_part + logits(queries.vectors, part.weight[:1], bias, **how)[:, 0]
+        every = full_loss(objective, *given[:2], first, bias=part.bias, reduction="none", **how)
+        of_part = [every + (1 - smoothing) * logits(queries.vectors, part.weight[:1], bias, **how)[:, 0]]
     true = queries.true_logits(*_own_rows(part, queries.rows[queries.rows >= 0]), settings)
-    found = queries.back(part, torch.cat([of_part[:, None], true], dim=1))
+    found = queries.back(part, torch.cat([torch.stack(of_part, dim=1), true], dim=1))
     is_true = targets != IGNORED
-    of_parts, true = found[:, :, 0], found[:, :, 1:].sum(dim=0).where(is_true, 0.0)
+    of_parts, true = found[:, :, 0], found[:, :, len(of_part) :].sum(dim=0).where(is_true, 0.0)
     if objective.loss is softmax:
-        return (of_parts.logsumexp(dim=0) - true[:, 0]).where(is_true[:, 0], 0.0), told
-    losses = of_parts.sum(dim=0) - true.sum(dim=1)
+        losses = of_parts.logsumexp(dim=0) - true[:, 0]
+        if smoothing:
+            losses = losses + smoothing * (true[:, 0] - found[:, :, 1].sum(dim=0) / part.placing.num_classes)
+        return losses.where(is_true[:, 0], 0.0), told
+    losses = of_parts.sum(dim=0) - (1 - smoothing) * true.sum(dim=1)
     # A class that is there twice leaves the negatives once.
     again = torch.zeros_like(is_true)
     for place in range(1, targets.shape[1]):
         again[:, place] = is_true[:, place] & (targets[:, :place] == targets[:, place : place + 1]).any(dim=1)
-    losses = losses - logsigmoid(-true).where(again, 0.0).sum(dim=1)
+    losses = losses - (logsigmoid(-true) + smoothing / 2 * true).where(again, 0.0).sum(dim=1)
     return losses.where(is_true.any(dim=1), 0.0), told
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from logq._arguments import ArgumentError
+from logq._arguments import ArgumentError, Verbatim
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.distributed.fetched_rows import RowRequest, Step, bring_rows
 from logq.distributed.moved_queries import all_told, full_losses, losses_by_queries
@@ -72,6 +72,8 @@ def loss_of_table(
     if extra_negatives is not None:
         check_ids("extra_negatives", extra_negatives, num_classes, ignore_index=-1)
         check_shape("extra_negatives", extra_negatives, "BK", sizes)
+        if settings.objective.label_smoothing:  # before a process without rows waits for the others
+            raise ArgumentError("extra_negatives", "None with label smoothing", Verbatim("some"))
     targets = targets.masked_fill(targets == settings.ignore_index, IGNORED)
     settings = settings._replace(ignore_index=IGNORED)
     is_row = as_columns(targets != IGNORED).any(dim=1)

@@ -215,8 +215,6 @@ class ShardedClassTable(ClassTable):
         objective, sampler = settings.objective, settings.sampler
         if sampler is not None:
             TableDraws(self.part, sampler).join()
-        if objective.label_smoothing:
-            raise ArgumentError("label_smoothing", "0 with a ShardedClassTable", objective.label_smoothing)
         if self.part.bias is not None and self.part.is_new:
             with torch.no_grad():
                 self.part.bias.fill_(objective.start(self.num_classes)).mul_(settings.temperature)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, normalize
 from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
@@ -26,7 +26,7 @@ from logq.kernels.logits import chunks, class_rows, computed_dtype, logits, redu
 from logq.objectives import Objective, logistic, softmax
 from logq.tracing import in_transform, is_exported
 
-__all__ = ["full_loss", "log_normalizer", "sampled_loss"]
+__all__ = ["full_loss", "log_normalizer", "sampled_loss", "sum_of_logits"]
 
 
 def sampled_loss(
@@ -149,6 +149,28 @@ def log_normalizer(
     return over_all_classes(add, input.new_zeros(input.shape[0]), input.shape[0], weight, bias)
 
 
+def sum_of_logits(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    *,
+    temperature: float | Tensor,
+    cosine: bool,
+) -> Tensor:  # (B,)
+    """The sum over c of F(i, c), which is the logit with the sum of the rows, a chunk of classes at a time."""
+    dtype, dim = computed_dtype(input, weight), weight.shape[1]
+
+    def add(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
+        rows = normalize(rows.to(dtype), dim=-1) if cosine else rows.to(dtype)
+        of_bias = rows.new_zeros(1) if biases is None else biases.to(dtype).sum()[None]
+        return total + torch.cat([rows.sum(dim=0), of_bias])
+
+    with torch.autocast(input.device.type, enabled=False):
+        input = normalize(input.to(dtype), dim=-1) if cosine else input.to(dtype)
+        total = over_all_classes(add, input.new_zeros(dim + 1), dim, weight, bias)
+        return (input @ total[:dim] + total[dim]) / temperature
+
+
 def full_loss(
     objective: Objective,
     input: Tensor,  # (B, D)
@@ -173,11 +195,7 @@ def full_loss(
     if objective.loss is softmax:
         loss = log_normalizer(input, weight, bias, temperature=temperature, cosine=cosine) - true[:, 0]
         if smoothing:
-
-            def add_logits(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
-                return total + logits(input, rows, biases, temperature=temperature, cosine=cosine).sum(dim=1)
-
-            total = over_all_classes(add_logits, true.new_zeros(input.shape[0]), input.shape[0], weight, bias)
+            total = sum_of_logits(input, weight, bias, temperature=temperature, cosine=cosine)
             loss = loss + smoothing * (true[:, 0] - total / weight.shape[0])
         return reduce(loss.where(is_true[:, 0], 0.0), is_true, reduction, row_weight)
 
