@@ -143,7 +143,7 @@ def test_the_module_reads_log_p_off_its_logits():
 
 
 def item_loss(sampler, input, weight, targets):
-    model = SimpleNamespace(item_table=weight, item_bias=None)
+    model = SimpleNamespace(item_table=weight, item_bias=None, item_biases=None)
     return ItemLoss("gbce", sampler)(model, input, targets)
 
 

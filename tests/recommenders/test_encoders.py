@@ -114,7 +114,10 @@ def test_sparse_gradients_are_the_dense_ones_and_padding_has_none(name):
         model.eval()  # the same ids for both
         torch.manual_seed(1)
         queries, targets = model.training_queries(columns)
-        (queries * model.item_vectors(targets)).sum().backward()
+        loss = (queries * model.item_vectors(targets)).sum()
+        if model.item_biases is not None:
+            loss = loss + model.item_biases(targets).square().sum()
+        loss.backward()
     of_dense = dict(dense.named_parameters())
     known = set(columns["history"].flatten().tolist()) | set(columns["target"].tolist())
     known |= set(columns["targets"].flatten().tolist())

@@ -12,6 +12,7 @@ from logq.candidates import without_log_q
 from logq.functional import gbce_loss, sampled_loss
 from logq.objectives import GBCE, OBJECTIVES
 from logq.recommenders import YoutubeDNN
+from logq.recommenders.encoding.item_bias import ItemBias
 from logq.recommenders.neural.item_loss import ItemLoss
 from logq.samplers import InBatch, LogUniform, Sampler, Uniform, Unigram
 from recommender_cases import ITEMS, planted_log
@@ -36,6 +37,10 @@ class Items(nn.Module):
     @property
     def item_bias(self) -> nn.Parameter | None:
         return self.bias
+
+    @property
+    def item_biases(self) -> ItemBias | None:
+        return None if self.bias is None else ItemBias(self.bias)
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         return self.table if ids is None else self.table[ids]

@@ -192,7 +192,7 @@ def test_vectors_that_are_missing_are_told() -> None:
 class Items(nn.Module):
     """Vectors of items that are computed."""
 
-    item_table = item_bias = None
+    item_table = item_bias = item_biases = None
 
     def __init__(self) -> None:
         super().__init__()

@@ -51,7 +51,7 @@ def rows_in_pieces(table: ShardedEmbedding) -> ArrayInPieces:
                 raise _WriterError
             yield table.for_first(ids).cpu().numpy()
 
-    return ArrayInPieces(like.dtype, (table.num_rows, table.dim), pieces)
+    return ArrayInPieces(like.dtype, (table.num_rows, *table.row_shape), pieces)
 
 
 def write_jointly(write: Callable[[], None], tensors: Mapping[str, Any], device: torch.device | str) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
+from logq._arguments import check_bool
 from logq.distributed.fetched_rows import RowRequest
 from logq.distributed.row_messages import arrived
 from logq.distributed.table_part import Initial, TablePart
@@ -66,10 +67,11 @@ class ShardedEmbedding(nn.Module):
 
     Args:
         num_rows: N, of all processes together.
-        dim: D.
+        dim: D; None for rows that are a number each, so that `weight` is (n,).
         init: (n,) ids -> (n, D), their first rows; None draws them as ShardedClassTable does. They do not depend on
             the number of processes.
         seed: of the first rows; the same in all processes.
+        sparse: whether the gradient has only the rows that were looked up, for the optimizers of logq.optim.
         group: the processes; None for all.
         device, dtype: of the rows, torch's defaults if None.
 
@@ -89,10 +91,11 @@ class ShardedEmbedding(nn.Module):
     def __init__(
         self,
         num_rows: int,
-        dim: int,
+        dim: int | None,
         *,
         init: Initial | None = None,
         seed: int = 0,
+        sparse: bool = True,
         group: Group = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -101,7 +104,7 @@ class ShardedEmbedding(nn.Module):
         # The part's own optimizer is never asked; SGD has no states.
         self.part = TablePart(
             num_rows,
-            dim,
+            1 if dim is None else dim,
             SGD,
             bias=False,
             init=init,
@@ -112,7 +115,11 @@ class ShardedEmbedding(nn.Module):
             progress=False,
         )
         self.num_rows, self.dim = num_rows, self.part.dim
+        self.row_shape: tuple[int, ...] = () if dim is None else (dim,)
         self.weight: nn.Parameter = self.part.weight
+        if dim is None:
+            self.weight = nn.Parameter(self.weight.detach().view(-1))
+        self.sparse = check_bool("sparse", sparse)
         self._fetched: list[_Fetched] = []
 
     def own_ids(self) -> Tensor:
@@ -120,9 +127,9 @@ class ShardedEmbedding(nn.Module):
         return self.part.placing.ids_of(self.part.rank)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """The rows (*ids, D)."""
+        """The rows (*ids, D), or numbers of the shape of ids."""
         rows, places = self.distinct(ids.flatten())
-        return nn.functional.embedding(places, rows).view(*ids.shape, self.dim)
+        return nn.functional.embedding(places, rows).view(*ids.shape, *self.row_shape)
 
     @outside_of_graphs
     def distinct(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,7 +140,7 @@ class ShardedEmbedding(nn.Module):
         back_and_forth = partial(exchange, group=part.group)
         with torch.no_grad():
             asked = back_and_forth(request.rows[:, None], request.sent, request.received)[:, 0].long()
-            rows = back_and_forth(self.weight[asked], request.received, request.sent)
+            rows = back_and_forth(self.weight[asked].view(-1, self.dim), request.received, request.sent)
         if torch.is_grad_enabled() and self.weight.requires_grad:
             self._fetched.append(_Fetched(request, asked))
             rows, _ = arrived(rows, None, self._fetched[-1].take)
@@ -143,20 +150,34 @@ class ShardedEmbedding(nn.Module):
     def collect_gradients(self) -> None:
         """Bring the gradients of all rows that were looked up since the last time to their owners, into `weight.grad`.
 
-        All processes call it at once. It is a sparse gradient, also where it has no rows, and replaces what was there.
+        All processes call it at once. A sparse gradient is one also where it has no rows, and replaces what was there.
+        A dense one, without `sparse` or where `backward` left one of the own rows there, is added to that.
         """
         fetched, self._fetched = self._fetched, []
-        asked, gradients = [self.weight.new_zeros(0, dtype=torch.int64)], [self.weight.new_zeros(0, self.dim)]
+        asked = [self.weight.new_zeros(0, dtype=torch.int64)]
+        gradients = [self.weight.new_zeros(0, self.dim)]
         for one in fetched:
             request, own = one.request, one.gradient
             own = self.weight.new_zeros(len(request.rows), self.dim) if own is None else own
             asked.append(one.asked)
             gradients.append(exchange(own, request.sent, request.received, self.part.group))
         rows, sums = torch.cat(asked), torch.cat(gradients)
+        there = self.weight.grad
+        if there is not None and there.is_sparse:
+            there = None
+        if there is not None or not self.sparse:
+            total = torch.zeros_like(self.weight) if there is None else there
+            total.view(-1, self.dim).index_add_(0, rows, sums)
+            self.weight.grad = total
+            return
         if len(rows):
             rows, sums = kernels.get("sum_rows", rows.device.type)(rows, sums)
         self.weight.grad = torch.sparse_coo_tensor(
-            rows[None], sums, self.weight.shape, is_coalesced=True, check_invariants=False
+            rows[None],
+            sums.view(-1, *self.row_shape),
+            self.weight.shape,
+            is_coalesced=True,
+            check_invariants=False,
         )
 
     @torch.no_grad()
@@ -173,4 +194,4 @@ class ShardedEmbedding(nn.Module):
 
     def extra_repr(self) -> str:
         """What repr() shows."""
-        return f"{self.num_rows}, {self.dim}, of which {len(self.weight)} rows here"
+        return f"{', '.join(map(str, (self.num_rows, *self.row_shape)))}, of which {len(self.weight)} rows here"

@@ -12,6 +12,7 @@ from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
 from logq.recommenders.encoding.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.encoding.feature_tables import FeatureTables, feature_sizes
+from logq.recommenders.encoding.item_bias import ItemBias, ShardedBias, bias_of_items
 from logq.recommenders.encoding.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.encoding.item_tables import column
 from logq.recommenders.events.log_statistics import LogStatistics
@@ -57,7 +58,7 @@ class YoutubeDNNEncoder(TableModel):
         item_bias: whether items have a bias.
         dropout: of hidden layers.
         recency: what each item of a history counts in the mean, relative to the next one; 1 weighs all alike.
-        sparse: whether tables of items get sparse gradients.
+        sparse: whether tables and biases of items get sparse gradients.
         content: what is known of items beside their ids, which then enters e and v; None for nothing.
 
     Shape:
@@ -103,7 +104,8 @@ class YoutubeDNNEncoder(TableModel):
         width = dim + self.user_features.width + self.context_features.width + 3 * (longest_age is not None)
         self.tower = Tower(width, hidden, dim, dropout=dropout)
         self.recency = check_float("recency", recency, above=0, at_most=1)
-        self.bias = nn.Parameter(torch.zeros(num_items)) if check_bool("item_bias", item_bias) else None
+        self.biases = bias_of_items(num_items, sparse=sparse) if check_bool("item_bias", item_bias) else None
+        self.bias = None if self.biases is None else self.biases.weight
 
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D) as of now: the age of a row is 0, whatever the batch says."""
@@ -135,8 +137,13 @@ class YoutubeDNNEncoder(TableModel):
 
     @property
     def item_bias(self) -> nn.Parameter | None:
-        """The biases of items (C,), if there are any."""
-        return self.bias
+        """The biases of items (C,), if there are any; None of those in parts."""
+        return None if self.biases is None else self.biases.plain
+
+    @property
+    def item_biases(self) -> ItemBias | ShardedBias | None:
+        """The same as what is asked for those of some items."""
+        return self.biases
 
 
 @configclass(group="Model")

@@ -166,7 +166,9 @@ class Together(Alone):
                 part.learn_from_all()
         state = {name: value for name, value in module.state_dict().items() if name not in own}
         compared = {name: value for name, value in state.items() if not (resumed and name.endswith(EXTRA_STATE))}
-        shapes = {f"table {i}": f"{one.weight.dtype} {(one.num_rows, one.dim)}" for i, one in enumerate(self._tables)}
+        shapes = {
+            f"table {i}": f"{one.weight.dtype} {(one.num_rows, *one.row_shape)}" for i, one in enumerate(self._tables)
+        }
         check_same(shapes | {name: f"{value.dtype} {tuple(value.shape)}" for name, value in compared.items()})
         if resumed:
             return
@@ -205,8 +207,10 @@ class Together(Alone):
         """Give every process the sum of all gradients, or the owner of a row alone."""
         for table in self._tables:
             table.collect_gradients()
-        whole = [table for table in self._optimizers.lazy if id(table) not in self._own]
-        share_gradients(self._optimizers.dense, whole)
+        dense, lazy = (
+            [one for one in of if id(one) not in self._own] for of in (self._optimizers.dense, self._optimizers.lazy)
+        )
+        share_gradients(dense, lazy)
 
     @torch.no_grad()
     def clip(self, parameters: Iterable[Tensor], max_norm: float) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, check_float, check_int
 from logq.candidates import IGNORED
 from logq.recommenders.encoding.feature_tables import FeatureTables, ItemCodes
+from logq.recommenders.encoding.item_bias import ItemBias, ShardedBias
 from logq.recommenders.encoding.item_tables import ShardedTable, Table, column
 from logq.tracing import keeps_sizes
 
@@ -96,9 +97,24 @@ class RetrievalModel(nn.Module, ABC):
         return None
 
     @property
-    def item_bias(self) -> nn.Parameter | None:
-        """A bias (C,) that is added to the logits of items, where the model has one."""
+    def own_item_table(self) -> nn.Parameter | None:
+        """The vectors (n, D) of the items that this process owns, where each has a part of a plain table."""
         return None
+
+    def parts(self) -> list[ShardedTable | ShardedBias]:
+        """What each of several processes has a part of; nothing where the model is whole."""
+        return [part for part in self.modules() if isinstance(part, ShardedTable | ShardedBias)]
+
+    @property
+    def item_bias(self) -> nn.Parameter | None:
+        """A bias (C,) that is added to the logits of items, where the model has one, whole."""
+        return None
+
+    @property
+    def item_biases(self) -> ItemBias | ShardedBias | None:
+        """The same as what is asked for the biases of some items, whole or in parts."""
+        bias = self.item_bias
+        return None if bias is None else ItemBias(bias)
 
     @torch.no_grad()
     def start_items_at(self, vectors: Tensor) -> None:
@@ -143,14 +159,14 @@ class RetrievalModel(nn.Module, ABC):
         for part in self.modules():
             if isinstance(part, ItemCodes):
                 part.append(features)
-        bias = self.item_bias
-        if bias is not None:
-            bias.data = torch.cat([bias.data, bias.data.mean().expand(rows)])
+        if self.item_biases is not None:
+            self.item_biases.append(rows)
         self.num_items += rows
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """The tables with sparse gradients, for an optimizer of logq.optim; all others are dense."""
-        found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, Table | ShardedTable) and m.sparse}
+        kinds = (Table, ShardedTable, ItemBias, ShardedBias)
+        found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, kinds) and m.sparse}
         return list(found.values())
 
 
@@ -199,6 +215,11 @@ class WindowModel(RetrievalModel):
     def item_table(self) -> nn.Parameter | None:
         """The table of contexts (C, D); None of one in parts."""
         return self.contexts.plain
+
+    @property
+    def own_item_table(self) -> nn.Parameter | None:
+        """The own rows of the table of contexts, where it is in parts."""
+        return self.contexts.weight if isinstance(self.contexts, ShardedTable) else None
 
 
 def rows_of_targets(targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -216,6 +216,11 @@ class TableModel(RetrievalModel):
         """The table (C, D) of items to find; None where their vectors are computed."""
         return self.items.plain
 
+    @property
+    def own_item_table(self) -> nn.Parameter | None:
+        """The own rows of the table of items to find, where it is in parts and not computed."""
+        return self.items.weight if isinstance(self.items, ShardedTable) else None
+
     def item_vectors_from(self, features: Mapping[str, Tensor]) -> Tensor:
         """The vectors (n, D) of items that are known by their content alone; see ContentTable."""
         if isinstance(self.items, ContentTable):

@@ -24,6 +24,8 @@ __all__ = [
     "column",
     "end_of",
     "filled",
+    "makes_parts",
+    "not_whole",
     "select_rows",
     "table_of_ids",
     "tables_in_parts",
@@ -111,8 +113,8 @@ class Table(PaddedRows):
 
     @torch.no_grad()
     def start_at(self, vectors: Tensor) -> None:
-        """Take these vectors (n, dim) to begin with."""
-        self.weight.copy_(vectors)
+        """Take these vectors (m, dim) to begin with, of the first m codes."""
+        self.weight[: len(vectors)] = vectors.to(self.weight)
 
     @torch.no_grad()
     def clear(self, code: int) -> None:
@@ -132,6 +134,7 @@ class ShardedTable(ShardedEmbedding, PaddedRows):
         dim: width of a vector.
         std: of the normal distribution of the first vectors, which depend on the code and the seed alone.
         seed: of these.
+        sparse: as for `Table`.
 
     Example:
         >>> table = ShardedTable(10, 4, std=0.1, seed=1)
@@ -139,12 +142,11 @@ class ShardedTable(ShardedEmbedding, PaddedRows):
         (torch.Size([3, 4]), torch.Size([2, 4]))
     """
 
-    sparse = True
     plain = None
     """No loss can touch the vectors one by one, as those of others come when they are asked for."""
 
-    def __init__(self, num_rows: int, dim: int, *, std: float, seed: int) -> None:
-        super().__init__(num_rows, dim, init=partial(normal_rows, dim=dim, std=std, seed=seed))
+    def __init__(self, num_rows: int, dim: int, *, std: float, seed: int, sparse: bool = True) -> None:
+        super().__init__(num_rows, dim, init=partial(normal_rows, dim=dim, std=std, seed=seed), sparse=sparse)
         self.std = std
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
@@ -160,19 +162,32 @@ class ShardedTable(ShardedEmbedding, PaddedRows):
         Raises:
             ArgumentError: always.
         """
-        hint = "save() writes it whole, and logq.load reads it in one process; write_vector_shards() writes its vectors"
-        got = Verbatim(f"one of which each of {self.part.size} processes has a part")
-        raise ArgumentError("tables", "a model that this process has whole", got, hint)
+        raise not_whole(self)
 
     @torch.no_grad()
     def start_at(self, vectors: Tensor) -> None:
-        """Take these vectors (n, dim) to begin with."""
-        self.weight.copy_(vectors[self.own_ids()])
+        """Take these vectors (m, dim) to begin with, of the first m codes, of which each process takes its own."""
+        own = self.own_ids()
+        rows = (own < len(vectors)).nonzero()[:, 0]
+        self.weight[rows.to(self.weight.device)] = vectors[own[rows].to(vectors.device)].to(self.weight)
 
     @torch.no_grad()
     def clear(self, code: int) -> None:
         """Let the vector of a code be 0."""
         self.weight[self.own_ids() == code] = 0
+
+
+def not_whole(table: ShardedEmbedding) -> ArgumentError:
+    """What is raised where all rows of a table in parts are needed.
+
+    Example:
+        >>> print(not_whole(ShardedTable(10, 4, std=0.1, seed=1)))
+        tables: expected a model that this process has whole, got one of which each of 1 processes has a part; save() \
+writes it whole, and logq.load reads it in one process; write_vector_shards() writes its vectors
+    """
+    hint = "save() writes it whole, and logq.load reads it in one process; write_vector_shards() writes its vectors"
+    got = Verbatim(f"one of which each of {table.part.size} processes has a part")
+    return ArgumentError("tables", "a model that this process has whole", got, hint)
 
 
 _in_parts: ContextVar[bool] = ContextVar("in_parts", default=False)
@@ -195,6 +210,16 @@ def tables_in_parts(in_parts: bool = True) -> Generator[None, None, None]:
         _in_parts.reset(before)
 
 
+def makes_parts() -> bool:
+    """Whether what is made now for each user or item is to be in parts, and there are several processes.
+
+    Example:
+        >>> makes_parts()
+        False
+    """
+    return _in_parts.get() and world().size > 1
+
+
 def table_of_ids(num_rows: int, dim: int, *, std: float, sparse: bool = False) -> Table | ShardedTable:
     """A table of users or items: whole, or in parts where `tables_in_parts` says so and there are several processes.
 
@@ -208,8 +233,8 @@ def table_of_ids(num_rows: int, dim: int, *, std: float, sparse: bool = False) -
     if not _in_parts.get():
         return Table(num_rows, dim, std=std, sparse=sparse)
     seed = int(torch.randint(1 << 62, ()))
-    if world().size > 1:
-        return ShardedTable(num_rows, dim, std=std, seed=seed)
+    if makes_parts():
+        return ShardedTable(num_rows, dim, std=std, seed=seed, sparse=sparse)
     with torch.random.fork_rng(devices=[]):  # what is drawn next must not depend on the number of processes
         table = Table(num_rows, dim, std=std, sparse=sparse)
     with torch.no_grad():
@@ -265,7 +290,7 @@ class IdTable(nn.Module):
     @torch.no_grad()
     def start_at(self, vectors: Tensor) -> None:
         """Take these vectors (n, dim) to begin with; that of the unknown stays 0."""
-        self.table.weight[:-1].copy_(vectors)
+        self.table.start_at(vectors)
 
     def mean(self, ids: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of ids (B, W), padded with -1; 0 for a row without one."""

@@ -17,7 +17,7 @@ from logq.distributed.vector_shards import VectorShard, write_shards
 from logq.process_start import join
 from logq.processes import world
 from logq.recommenders.encoding.encoders import RetrievalModel
-from logq.recommenders.encoding.item_tables import ShardedTable
+from logq.recommenders.encoding.item_tables import not_whole
 from logq.recommenders.events.histories import Histories
 from logq.recommenders.neural.neural_config import NeuralConfig
 from logq.recommenders.neural.query_export import ExportedRecommender
@@ -56,10 +56,7 @@ class EncoderRanker(NeuralConfig, ExportedRecommender):
     @property
     def in_parts(self) -> bool:
         """Whether several processes have a part of its tables each, so that all are asked the same at once."""
-        return "model" in vars(self) and bool(self._parts())
-
-    def _parts(self) -> list[ShardedTable]:
-        return [part for part in self.model.modules() if isinstance(part, ShardedTable)]
+        return "model" in vars(self) and bool(self.model.parts())
 
     # ------------------------------------------------------------------------------------------- queries and items
 
@@ -86,11 +83,11 @@ class EncoderRanker(NeuralConfig, ExportedRecommender):
     @torch.no_grad()
     def _some_rows(self, codes: Tensor) -> Tensor:
         """The rows of `_item_rows` of some items."""
-        bias, offsets = self.model.item_bias, self._offsets
+        biases, offsets = self.model.item_biases, self._offsets
         vectors = self.model.item_vectors(codes)
         return self._rows_of(
             vectors,
-            None if bias is None else bias[codes],
+            None if biases is None else biases(codes),
             None if offsets is None else offsets[codes.to(offsets.device)],
         )
 
@@ -108,7 +105,7 @@ class EncoderRanker(NeuralConfig, ExportedRecommender):
         return rows
 
     def _has_column(self) -> bool:
-        return self.model.item_bias is not None or self._offsets is not None
+        return self.model.item_biases is not None or self._offsets is not None
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:
@@ -119,15 +116,15 @@ class EncoderRanker(NeuralConfig, ExportedRecommender):
     def _vectors_of(self, codes: NDArray[np.int64]) -> Tensor:
         if not self.in_parts:
             return super()._vectors_of(codes)
-        return self._compared_rows(torch.from_numpy(codes).to(self._parts()[0].weight.device)).float()
+        return self._compared_rows(torch.from_numpy(codes).to(self.model.parts()[0].weight.device)).float()
 
     def _compared_rows(self, codes: Tensor) -> Tensor:
         """The rows (n, D) of `_vectors` of some items (n,)."""
         return self.model.item_vectors(codes)
 
     def _check_whole(self) -> None:
-        for part in self._parts():
-            part.every()  # raises
+        for part in self.model.parts():
+            raise not_whole(part)
 
     # ---------------------------------------------------------------------------------------------------- in parts
 
@@ -191,7 +188,7 @@ class EncoderRanker(NeuralConfig, ExportedRecommender):
     def _weights(self) -> dict[str, Any]:
         """The weights of the module for a file, those in parts as rows that come in pieces."""
         weights: dict[str, Any] = dict(weights_of(self.model))
-        tables = {id(part.weight): part for part in self._parts()}
+        tables = {id(part.weight): part for part in self.model.parts()}
         for name, value in self.model.state_dict(keep_vars=True).items():
             if id(value) in tables:
                 weights[PREFIX + name] = rows_in_pieces(tables[id(value)])

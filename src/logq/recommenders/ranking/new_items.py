@@ -183,7 +183,7 @@ class NewItemsOfEncoder(NewItemRanker):
 
     @torch.no_grad()
     def _cold_rows(self, features: Mapping[str, Tensor]) -> Tensor:
-        vectors, bias = self._cold_vectors(features), self.model.item_bias
+        vectors, bias = self._cold_vectors(features), self.model.item_biases
         return self._rows_of(
             vectors,
             None if bias is None else bias.mean().expand(len(vectors)),
