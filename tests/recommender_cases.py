@@ -74,6 +74,17 @@ def planted_log(users: int = 60, seed: int = 0) -> Interactions:
     return log.with_features(items=genres, users=Features.from_frame(countries, log.user_ids))
 
 
+def alone(log: Interactions, rows: np.ndarray, **more: Any) -> Interactions:
+    """Some events as a log that knows no other users and items, with features of those that it has."""
+    chosen = log.select(rows)
+    users, items = log.user_ids.keys_of(chosen.users), log.item_ids.keys_of(chosen.items)
+    made = Interactions.from_arrays(users, items, chosen.timestamps, **more)
+    names = {int(item): f"g{(int(item) - 100) % 4}" for item in made.item_ids.keys}
+    genres = Features.from_frame({"item": list(names), "genre": list(names.values())}, made.item_ids)
+    countries = {"user": made.user_ids.keys, "country": [f"c{int(user[1:]) % 2}" for user in made.user_ids.keys]}
+    return made.with_features(items=genres, users=Features.from_frame(countries, made.user_ids))
+
+
 @cache
 def planted_split() -> Split:
     return leave_one_out(planted_log())

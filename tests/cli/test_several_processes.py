@@ -70,6 +70,24 @@ def test_tables_in_parts_become_one_model_and_an_index(events: Path, tmp_path: P
 
 
 @pytest.mark.slow
+def test_tables_in_parts_take_all_items_and_go_on(events: Path, tmp_path: Path) -> None:
+    """With what needs all items: a full objective, biases, a skip-gram, and a model that was saved."""
+    folder = tmp_path / "model"
+    words = ("train", "youtube-dnn", events, "-o", folder, "--epochs", "1", "--seed", "1", "--tables", "sharded")
+    check_trained(torchrun(*words, "--objective", "full_softmax", "--item-bias", "--pretrain", "1"), folder)
+    before = package.load(folder).model.state_dict()
+    with events.open("a") as file:
+        file.write("u1,777,100000\nnobody,777,100001\nnobody,105,100002\n")
+    done = torchrun("train", "youtube-dnn", events, "-o", folder, "--continue", "--tables", "sharded")
+    check_trained(done, folder)
+    assert "Took in 3 new events of 2 users (1 new) and 2 items (1 new)" in done.stdout + done.stderr
+    after = package.load(folder).model.state_dict()
+    for name in ("bias", "items.weight"):
+        assert len(after[name]) == len(before[name]) + 1
+        assert float((after[name][:-1] - before[name]).abs().max()) < 0.1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru", "lstm", "nnlm"])
 def test_every_neural_language_model_trains(name: str, corpus: Path, tmp_path: Path) -> None:
     words = ("train", "lm", corpus, "-o", tmp_path / "model", "--model", name, "--epochs", "2", "--valid", corpus)

@@ -10,14 +10,20 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import sharded_cases
 from logq.distributed import ShardedClassTable, Stratified, VectorShards
+from logq.distributed.moved_queries import OwnClasses, full_losses
 from logq.distributed.placing import Placing
 from logq.distributed.sharded_losses import by_queries
 from logq.distributed.table_part import random_rows
+from logq.functional import full_loss
 from logq.kernels.distributions import random_bits, shifted
+from logq.kernels.logits import chunk_logits
 from logq.nn import CandidateLoss, SampledSoftmaxLoss
+from logq.nn.class_table import LossSettings
+from logq.objectives import find_objective
 from logq.optim import LazyAdam
 from logq.samplers import Uniform, Unigram
 from processes import together
@@ -157,6 +163,38 @@ def test_forty_steps_of_everything_are_those_of_one_process(size: int) -> None:
         numbers = [number for number, case in enumerate(LONG) if (case.optimizer == "LazyAdam") == by_adam]
         trained = [[each["trained"][number] for number in numbers] for each in found]
         assert_equal([LONG[number] for number in numbers], trained, tolerance)
+
+
+class Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor has that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for one in found if isinstance(found, tuple | list) else (found,):
+            if isinstance(one, torch.Tensor) and one.untyped_storage().nbytes():
+                self.numbers = max(self.numbers, one.numel())
+        return found
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", FULL)
+def test_all_classes_are_scored_some_at_a_time(name: str, label_smoothing: float) -> None:
+    classes, batch = 60_000, 256  # 15 million logits
+    weight = torch.randn(classes, 2, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    queries = torch.randn(batch, 2, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    own = OwnClasses(Placing(classes, 1), 0, weight, None)
+    targets = torch.arange(batch) * 200
+    settings = LossSettings(find_objective(name).smoothed(label_smoothing), None)
+    with Largest() as largest:
+        losses, _ = full_losses(own, settings, queries, targets, 0.0)
+        losses.sum().backward()
+    assert largest.numbers <= chunk_logits(weight.device) < classes * batch / 3
+    places = own.placing.places(targets)
+    found, weight.grad = weight.grad, None
+    full_loss(settings.objective, queries, weight, places, reduction="sum").backward()
+    torch.testing.assert_close(found, weight.grad, rtol=1e-4, atol=1e-4)
 
 
 def test_a_step_sends_what_the_formula_says(found: list[dict[str, Any]]) -> None:

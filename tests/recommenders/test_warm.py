@@ -18,21 +18,10 @@ from logq.recommenders import ItemKNN, NeuralRecommender, Popularity, Recommende
 from logq.recommenders.events.known_log import KnownLog
 from logq.recommenders.neural.neural_recommender import NeuralRecommender as Neural
 from logq.recommenders.neural.warm_start import replayed_events
-from recommender_cases import BASELINES, NEURAL, SKIP_GRAM, make, planted_log
+from recommender_cases import BASELINES, NEURAL, SKIP_GRAM, alone, make, planted_log
 
 CUT = 0.8
 NAMES = [*BASELINES, *SKIP_GRAM, *NEURAL]
-
-
-def alone(log: Interactions, rows: np.ndarray, **more: Any) -> Interactions:
-    """Some events as a log that knows no other users and items, with features of those that it has."""
-    chosen = log.select(rows)
-    users, items = log.user_ids.keys_of(chosen.users), log.item_ids.keys_of(chosen.items)
-    made = Interactions.from_arrays(users, items, chosen.timestamps, **more)
-    names = {int(item): f"g{(int(item) - 100) % 4}" for item in made.item_ids.keys}
-    genres = Features.from_frame({"item": list(names), "genre": list(names.values())}, made.item_ids)
-    countries = {"user": made.user_ids.keys, "country": [f"c{int(user[1:]) % 2}" for user in made.user_ids.keys]}
-    return made.with_features(items=genres, users=Features.from_frame(countries, made.user_ids))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ContinuedModel", "take_options"]
 
 _OF_FIRST_TRAINING = {"epochs": "--warm-epochs", "lr": "--warm-lr"}
-_FREE = ("device", "threads", "seed")
+_FREE = ("device", "threads", "seed", "tables")
 
 
 def take_options(model: "Config", place: Path, arguments: Mapping[str, Any], free: Collection[str]) -> None:

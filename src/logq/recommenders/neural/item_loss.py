@@ -10,14 +10,19 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
+from logq.distributed.moved_queries import OwnClasses, full_losses
+from logq.distributed.placing import Placing
 from logq.distributed.stratified_draws import stratified_draws
 from logq.functional import full_loss
 from logq.functional.general_losses import drawn_loss
 from logq.functional.loss_checks import check_row_weight, check_table
+from logq.kernels.logits import reduce
 from logq.kernels.reference_rows import ranked
+from logq.nn.class_table import LossSettings
 from logq.objectives import Objective, find_objective
 from logq.process_groups import GroupChoice, group_of
 from logq.processes import World, all_rows, world
+from logq.recommenders.encoding.encoders import RetrievalModel
 from logq.recommenders.neural.left_out import alike
 from logq.recommenders.neural.neural_config import NeuralConfig
 from logq.samplers import CrossBatch, InBatch, Sampler
@@ -38,7 +43,12 @@ class FindsItems(Protocol):
 
     @property
     def item_bias(self) -> nn.Parameter | None:
-        """(C,), what is added to the logits of items."""
+        """(C,), what is added to the logits of items, where it is whole."""
+        ...
+
+    @property
+    def item_biases(self) -> Callable[[Tensor], Tensor] | None:
+        """From some items to what is added to their logits."""
         ...
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
@@ -178,6 +188,8 @@ class ItemLoss(nn.Module):
         return found
 
     def _full(self, model: FindsItems, queries: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        if isinstance(model, RetrievalModel) and model.item_table is None and model.parts():
+            return self._full_in_parts(model, queries, targets, weights)
         table = model.item_vectors() if model.item_table is None else model.item_table
         return full_loss(
             self.objective,
@@ -189,6 +201,18 @@ class ItemLoss(nn.Module):
             cosine=self.cosine,
             row_weight=weights,
         )
+
+    def _full_in_parts(self, model: RetrievalModel, queries: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """The same of queries that all processes bring to the items that each owns; all are here at once."""
+        here = world()
+        placing = Placing(model.num_items, here.size)
+        table, biases = model.own_item_table, model.item_biases
+        if table is None:
+            table = model.item_vectors(placing.ids_of(here.rank, queries.device))
+        own = OwnClasses(placing, here.rank, _wide(table), None if biases is None else biases.weight)
+        settings = LossSettings(self.objective, None, temperature=self.temperature, cosine=self.cosine)
+        losses, _ = full_losses(own, settings, queries, targets, 0.0)
+        return reduce(losses, targets != IGNORED, "mean", weights)
 
     def offsets(self) -> Tensor | None:
         """(C,) what has to be added to logits before items are ranked by them; None where that is nothing."""
@@ -329,7 +353,8 @@ def computed_rows(
         again, is_there = _found(old, lists)
         again = again.where(is_there, len(items) + torch.arange(len(kept), device=again.device))
         numbers = torch.cat([numbers, again])
-    bias = None if model.item_bias is None else model.item_bias[items if kept is None else torch.cat([items, old])]
+    biases = model.item_biases
+    bias = None if biases is None else biases(items if kept is None else torch.cat([items, old]))
     candidates = candidates._replace(ids=numbers, targets=_numbered(targets, lists).where(is_true, IGNORED))
     if extra is not None and is_extra is not None:
         extra = _numbered(extra, lists).where(is_extra, -1)

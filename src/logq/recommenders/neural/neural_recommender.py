@@ -17,6 +17,7 @@ from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.process_start import check_same, join
+from logq.processes import all_bytes, take_from_first
 from logq.recommenders.encoding.encoders import RetrievalModel
 from logq.recommenders.encoding.item_tables import tables_in_parts
 from logq.recommenders.events.augmentation import Augmentation
@@ -147,9 +148,6 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
     # --------------------------------------------------------------------------------------------------------- fit
 
     def _continue(self, grown: GrownLog, validation: HeldOut | None, options: FitOptions) -> None:
-        if self.tables == "sharded":
-            hint = "a fit without warm=True learns from the whole log anew"
-            raise ArgumentError("tables", "'replicated' to go on with a log that grew", self.tables, hint)
         self._fit(grown.log, validation, options, grown)
 
     def _later_examples(self, grown: GrownLog, seed: int) -> Examples:
@@ -183,7 +181,7 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
         progress = options.progress if device.world.is_first else False
         data = phase.data or fingerprint_of(log, self._columns_read)
         if grown is not None:
-            data = fingerprint([data], *self.state().values())  # it goes on from this very model
+            data = self._digest(data)  # it goes on from this very model
         if device.world.size > 1:
             asked = None if validation is None else validation.truth.fingerprint()
             same = {"class": type(self).__name__, "log": data, "validation": asked, "tables": self.tables}
@@ -218,16 +216,20 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
         if before is not None and grown is not None:
             take_over(self.model, before, grown)
         elif self.pretrain and resumed is None:
-            vectors = first_vectors(
+            found = first_vectors(
                 log, self.model.start_dim, epochs=self.pretrain, seed=seeds.batches, progress=progress
             )
-            self.model.start_items_at(torch.from_numpy(vectors))
+            vectors = torch.from_numpy(found)
+            if self.model.parts():  # each process takes its own rows, which are to be those of one skip-gram
+                vectors = vectors.to(device.torch_device)
+                take_from_first(vectors, "share the vectors that items start from")
+            self.model.start_items_at(vectors)
         augmentation = Augmentation(self.crop, self.mask, seeds.batches)
         counts = target_counts(examples, self.known.num_items, events, augmentation)
         of_targets = counts if grown is None else later_targets(counts, self.known.item_counts())
         loss = self._make_loss(of_targets, seeds.sampler, sparse)
-        if self.model.item_bias is not None and grown is None:
-            torch.nn.init.constant_(self.model.item_bias, loss.first_logit(self.known.num_items))
+        if self.model.item_biases is not None and grown is None:
+            torch.nn.init.constant_(self.model.item_biases.weight, loss.first_logit(self.known.num_items))
         self.model.to(device.torch_device)
         loss.to(device.torch_device)
         task = NextItemTask(
@@ -299,6 +301,15 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
 
     def _on_batch(self, step: int) -> None:
         """Called after each update."""
+
+    def _digest(self, data: str) -> str:
+        """A fingerprint of data and of what the model has learned; of parts that all processes have, in their order."""
+        if not self.in_parts:
+            return fingerprint([data], *self.state().values())
+        whole = [one for one in self.state().values() if isinstance(one, np.ndarray)]
+        parts = [part.weight.detach() for part in self.model.parts()]
+        own = fingerprint([], *(part.cpu().numpy() for part in parts))
+        return fingerprint([data, *map(bytes.decode, all_bytes(own.encode(), parts[0].device))], *whole)
 
     def _ready(self, loss: ItemLoss) -> None:
         self.model.eval()

@@ -80,7 +80,7 @@ class NextItemConfig(NeuralConfig):
     def pretrained(self, log: LogStatistics) -> AutomaticChoice:
         """Epochs of skip-gram that item vectors start from."""
         if self.tables == "sharded":
-            return AutomaticChoice(0, "no process has whole tables")
+            return AutomaticChoice(0, "skip-gram has whole tables")
         if log.num_events > PRETRAINED_EVENTS:
             return AutomaticChoice(0, f"{log.num_events:,} events")
         return log.skip_gram_epochs(least=20)

@@ -1,9 +1,9 @@
 """ShardingConfig: whether the tables of a recommender are whole in each of several processes, or in parts."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from logq._arguments import ArgumentError
-from logq.training.config import AUTO, Help, OneOf, configclass
+from logq.training.config import Help, OneOf, configclass
 from logq.training.options import LossConfig, TrainingConfig
 
 __all__ = ["ShardingConfig"]
@@ -14,11 +14,11 @@ class ShardingConfig(TrainingConfig, LossConfig):
     """The argument of models whose tables of users and items may be in parts, of which each process has one.
 
     Example:
-        >>> ShardingConfig(tables="sharded", objective="full_softmax")
+        >>> ShardingConfig(tables="sharded", sampler="every_class")
         Traceback (most recent call last):
         ...
-        logq.ArgumentError: objective: expected an objective that samples with tables="sharded", such as \
-"sampled_softmax", got 'full_softmax'
+        logq.ArgumentError: sampler: expected one that draws some items with tables="sharded", got 'every_class'; \
+objective="full_softmax" or "full_logistic" takes all items, and moves queries instead of tables
     """
 
     tables: Annotated[
@@ -41,18 +41,14 @@ class ShardingConfig(TrainingConfig, LossConfig):
 
     def _check_sharded(self) -> None:
         """Check that nothing is asked for that needs a whole table in each process."""
-        if not self.samples:
-            expected = 'an objective that samples with tables="sharded", such as "sampled_softmax"'
-            raise ArgumentError("objective", expected, self.objective)
         if self.sampler == "every_class":
-            raise ArgumentError("sampler", 'one that draws some items with tables="sharded"', self.sampler)
-        needs_whole: dict[str, Any] = {"sparse": False, "item_bias": True, "compile": True, "cuda_graphs": True}
-        for name, value in needs_whole.items():
-            if getattr(self, name, None) is value:
-                raise ArgumentError(name, f'{not value} with tables="sharded"', value)
-        if (pretrain := getattr(self, "pretrain", 0)) not in (0, AUTO):
-            hint = "vectors learned before are those of all items in one process"
-            raise ArgumentError("pretrain", '0 with tables="sharded"', pretrain, hint)
+            expected = 'one that draws some items with tables="sharded"'
+            hint = 'objective="full_softmax" or "full_logistic" takes all items, and moves queries instead of tables'
+            raise ArgumentError("sampler", expected, self.sampler, hint)
+        for name in ("compile", "cuda_graphs"):
+            if getattr(self, name, False):
+                hint = 'a step asks other processes for rows, which no graph has; tables="replicated" has them all'
+                raise ArgumentError(name, 'False with tables="sharded"', True, hint)
         if (chunk := getattr(self, "chunk", None)) is not None:
-            hint = "towers would ask for rows a second time, in backward"
+            hint = "towers would ask for rows a second time, in backward; a smaller batch_size needs less memory"
             raise ArgumentError("chunk", 'none with tables="sharded"', chunk, hint)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
+from logq.distributed.sharded_embedding import ShardedEmbedding
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
+from logq.processes import add_up, all_counts
 from logq.recommenders.encoding.encoders import RetrievalModel
 from logq.recommenders.encoding.feature_tables import FeatureTables, ItemCodes
 from logq.recommenders.encoding.item_tables import IdTable
@@ -22,6 +24,9 @@ __all__ = ["continued", "later_examples", "later_targets", "replayed_events", "t
 
 REACH = 5
 """How many events before and behind one of a new item tell what it is like."""
+
+ROWS = 1 << 15
+"""Rows in parts that a process asks for at a time."""
 
 WARMUP = 200
 """Steps until a model that goes on learns at the whole rate. Adam begins anew, and its first steps are as large as the
@@ -127,6 +132,9 @@ def take_over(model: RetrievalModel, before: RetrievalModel, grown: GrownLog) ->
     A new item starts at the mean of the vectors of the known items at most 5 events away from it in the log, or of all
     where there is none; a new user as an unknown one; a new value of a feature at the mean of the others.
 
+    Either model may have tables of which each process has a part; then all call it at once. Which process owns a row
+    follows from the number of rows, so that those of a table that grew move to their new owners, as they are.
+
     Args:
         model: as it is made for the log that grew.
         before: what was fitted.
@@ -139,41 +147,95 @@ def take_over(model: RetrievalModel, before: RetrievalModel, grown: GrownLog) ->
         See NeuralRecommender, whose `fit(log, warm=True)` does it.
     """
     modules = dict(before.named_modules())
-    like_known = _MeansOfKnown(grown, before.num_items, model.num_items)
+    like_known = _MeansOfKnown(grown, before.num_items)
     tables = [part for part in model.modules() if isinstance(part, FeatureTables)]
     of_features = {id(part) for table in tables for part in table.modules()}
     ids = {id(part.table): part for part in model.modules() if isinstance(part, IdTable)}
     users = getattr(model, "users", None)
+    parts, old_parts = ({id(part.weight): part for part in of.parts()} for of in (model, before))
     for name, module in model.named_modules():
         if isinstance(module, ItemCodes):
             continue  # follow from the features of the log
         own = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
         for key, value in own.items():
-            learned = getattr(modules[name], key).to(value.device)
-            if value.shape == learned.shape:
-                value.copy_(learned)
+            there: Tensor = getattr(modules[name], key)
+            rows = _Rows(value, parts.get(id(value)))
+            learned = _Rows(there, old_parts.get(id(there)))
+            if rows.shape == learned.shape and (rows.part is None) == (learned.part is None):
+                value.copy_(there)
                 continue
-            if value.shape[1:] != learned.shape[1:] or len(value) < len(learned):
-                path = f"{name}.{key}"
-                raise ValueError(f"{path}: expected {tuple(value.shape)} or fewer rows, got {tuple(learned.shape)}")
+            if rows.shape[1:] != learned.shape[1:] or rows.number < learned.number:
+                raise ValueError(f"{name}.{key}: expected {rows.shape} or fewer rows, got {learned.shape}")
             table = ids.get(id(module))
-            unknown = learned[-1:] if table is not None else learned[:0]  # which is the last row of such a table
-            known = learned[: len(learned) - len(unknown)]
-            more = len(value) - len(learned)
-            if table is not None and table is users:
-                start = unknown.expand(more, -1)
-            elif id(module) in of_features or len(known) != before.num_items:
-                start = known.mean(dim=0, keepdim=True).expand(more, *known.shape[1:])
-            else:
-                start = like_known(known)
-            value.copy_(torch.cat([known, start, unknown]))
+            last = learned.number - 1  # the row of the unknown, of such a table
+            known = learned.number if table is None else last
+            is_unknown = (rows.ids == rows.number - 1) & (table is not None)
+            is_new = (rows.ids >= known) & ~is_unknown
+            found = learned.of(rows.ids.masked_fill(is_unknown, last).masked_fill(is_new, 0), rows.most)
+            if rows.number > learned.number:
+                new = rows.ids[is_new]
+                if table is not None and table is users:
+                    start = learned.of(new.new_full((1,), last), 1)
+                elif id(module) in of_features or known != before.num_items:
+                    start = learned.mean(known)
+                else:
+                    start = like_known(learned, new, in_parts=rows.part is not None)
+                found[is_new] = start.expand(len(new), *found.shape[1:])
+            value.copy_(found)
+
+
+class _Rows:
+    """The rows of a table, whole or in parts, by their ids.
+
+    Args:
+        values: the rows that this process has.
+        part: of the table in parts that they are of; None where they are all.
+    """
+
+    def __init__(self, values: Tensor, part: ShardedEmbedding | None) -> None:
+        self.values, self.part = values.detach(), part
+        self.shape = tuple(values.shape) if part is None else (part.num_rows, *part.row_shape)
+
+    @property
+    def number(self) -> int:
+        """How many rows there are in all."""
+        return self.shape[0]
+
+    @property
+    def ids(self) -> Tensor:
+        """(n,) of the rows that this process has."""
+        ids = torch.arange(self.number) if self.part is None else self.part.own_ids()
+        return ids.to(self.values.device)
+
+    @property
+    def most(self) -> int:
+        """How many rows a process has at the most."""
+        return self.number if self.part is None else self.part.part.placing.per_process
+
+    def of(self, ids: Tensor, most: int) -> Tensor:
+        """The rows of ids (n,); those in parts are asked for by all processes, some at a time.
+
+        Args:
+            ids: what this process needs.
+            most: the largest n of a process.
+        """
+        if self.part is None:
+            return self.values[ids.to(self.values.device)].to(ids.device)
+        found = [self.part(ids[first : first + ROWS]) for first in range(0, most, ROWS)]
+        return torch.cat([self.values.new_zeros(0, *self.shape[1:]), *found])
+
+    def mean(self, known: int) -> Tensor:
+        """The mean (1, ...) of the first rows."""
+        total = self.values[self.ids < known].sum(dim=0, keepdim=True)
+        if self.part is not None:
+            add_up(total, "add up known rows", self.part.part.group)
+        return total / known
 
 
 class _MeansOfKnown:
     """Means of the rows of a table of known items that are beside each new item in a log."""
 
-    def __init__(self, grown: GrownLog, known: int, items: int) -> None:
-        self.rows = items - known
+    def __init__(self, grown: GrownLog, known: int) -> None:
         codes, users = np.asarray(grown.log.items, dtype=np.int64), np.asarray(grown.log.users)
         at = np.flatnonzero(codes >= known)
         new: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
@@ -181,13 +243,26 @@ class _MeansOfKnown:
         for step in (*range(-REACH, 0), *range(1, REACH + 1)):
             there = at[(at + step >= 0) & (at + step < len(codes))]
             there = there[(users[there + step] == users[there]) & (codes[there + step] < known)]
-            new.append(codes[there] - known)
+            new.append(codes[there])
             old.append(codes[there + step])
+        self.known, self.items = known, grown.log.num_items
         self.new, self.old = torch.from_numpy(np.concatenate(new)), torch.from_numpy(np.concatenate(old))
 
-    def __call__(self, table: Tensor) -> Tensor:
-        """The means, of a table (C, ...)."""
-        new, old = self.new.to(table.device), self.old.to(table.device)
-        sums = table.new_zeros(self.rows, *table.shape[1:]).index_add_(0, new, table[old])
-        counts = torch.bincount(new, minlength=self.rows).view(-1, *[1] * (table.dim() - 1))
-        return torch.where(counts > 0, sums / counts.clamp(min=1), table.mean(dim=0, keepdim=True))
+    def __call__(self, learned: _Rows, codes: Tensor, *, in_parts: bool) -> Tensor:
+        """The means (n, ...) for new items.
+
+        Args:
+            learned: the table of known items.
+            codes: (n,) of the new ones.
+            in_parts: whether each process asks for other new ones.
+        """
+        place = torch.full((self.items,), -1, device=codes.device).index_copy_(
+            0, codes, torch.arange(len(codes), device=codes.device)
+        )
+        places = place[self.new.to(codes.device)]
+        new, old = places[places >= 0], self.old.to(codes.device)[places >= 0]
+        most = max(all_counts(len(new), codes.device)) if in_parts else len(new)
+        rows = learned.of(old, most)
+        sums = rows.new_zeros(len(codes), *rows.shape[1:]).index_add_(0, new, rows)
+        counts = torch.bincount(new, minlength=len(codes)).view(-1, *[1] * (rows.dim() - 1))
+        return torch.where(counts > 0, sums / counts.clamp(min=1), learned.mean(self.known))
