@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -39,7 +40,7 @@ SOFT = ("label_smoothing", 0.1)
 SMOOTHED = [
     Case("sampled_softmax", "SGD", "unigram", "rows", options=(SOFT,), weighted=True),
     Case("sampled_softmax", "Adagrad", "learned_unigram", "queries", options=(SOFT, ("remove_hits", False))),
-    Case("refined_softmax", "RowWiseAdagrad", "log_uniform", "queries", options=(SOFT, ("temperature", 0.3))),
+    Case("refined_softmax", "RowWiseAdagrad", "log_uniform", "queries", options=(SOFT, ("cosine", True))),
     Case("nce", "SGD", "uniform", "queries", options=(SOFT,)),
     Case("sampled_logistic", "Adagrad", "unigram", "rows", options=(SOFT,)),
     Case("gbce", "RowWiseAdagrad", "unigram", "queries", options=(SOFT,), weighted=True),
@@ -77,6 +78,7 @@ LONG = [
         for number, (objective, optimizer, sampler) in enumerate(product(SAMPLED, OPTIMIZERS, SAMPLERS))
     ),
     *(Case(objective, optimizer, steps=40) for objective, optimizer in product(FULL, OPTIMIZERS)),
+    *(replace(one, steps=40) for one in SMOOTHED),
 ]
 """Every objective with every optimizer and every sampler."""
 SINGLE = [
