@@ -12,9 +12,9 @@ from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
 from logq.recommenders.encoding.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.encoding.feature_tables import FeatureTables, feature_sizes
-from logq.recommenders.encoding.item_bias import ItemBias, ShardedBias, bias_of_items
+from logq.recommenders.encoding.item_bias import ItemBias, ShardedBias
 from logq.recommenders.encoding.item_content import ItemContent, TableModel, content_of
-from logq.recommenders.encoding.item_tables import column
+from logq.recommenders.encoding.item_tables import column, makes_parts
 from logq.recommenders.events.log_statistics import LogStatistics
 from logq.recommenders.neural.neural_config import (
     ContentConfig,
@@ -104,8 +104,13 @@ class YoutubeDNNEncoder(TableModel):
         width = dim + self.user_features.width + self.context_features.width + 3 * (longest_age is not None)
         self.tower = Tower(width, hidden, dim, dropout=dropout)
         self.recency = check_float("recency", recency, above=0, at_most=1)
-        self.biases = bias_of_items(num_items, sparse=sparse) if check_bool("item_bias", item_bias) else None
-        self.bias = None if self.biases is None else self.biases.weight
+        self.sparse = sparse
+        self.bias = self.own_biases = None
+        if check_bool("item_bias", item_bias) and makes_parts():
+            self.own_biases = ShardedBias(num_items, sparse=sparse)
+            self.bias = self.own_biases.weight
+        elif item_bias:
+            self.bias = nn.Parameter(torch.zeros(num_items))
 
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D) as of now: the age of a row is 0, whatever the batch says."""
@@ -138,12 +143,14 @@ class YoutubeDNNEncoder(TableModel):
     @property
     def item_bias(self) -> nn.Parameter | None:
         """The biases of items (C,), if there are any; None of those in parts."""
-        return None if self.biases is None else self.biases.plain
+        return self.bias if self.own_biases is None else None
 
     @property
     def item_biases(self) -> ItemBias | ShardedBias | None:
         """The same as what is asked for those of some items."""
-        return self.biases
+        if self.own_biases is not None or self.bias is None:
+            return self.own_biases
+        return ItemBias(self.bias, sparse=self.sparse)
 
 
 @configclass(group="Model")

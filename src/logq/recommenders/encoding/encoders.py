@@ -165,9 +165,9 @@ class RetrievalModel(nn.Module, ABC):
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """The tables with sparse gradients, for an optimizer of logq.optim; all others are dense."""
-        kinds = (Table, ShardedTable, ItemBias, ShardedBias)
-        found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, kinds) and m.sparse}
-        return list(found.values())
+        found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, Table | ShardedTable) and m.sparse}
+        biases = self.item_biases
+        return [*found.values(), *([] if biases is None or not biases.sparse else [biases.weight])]
 
 
 class WindowModel(RetrievalModel):

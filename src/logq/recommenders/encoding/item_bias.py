@@ -6,41 +6,30 @@ from torch import Tensor, nn
 from logq._arguments import check_bool
 from logq.distributed.sharded_embedding import ShardedEmbedding
 from logq.processes import add_up
-from logq.recommenders.encoding.item_tables import makes_parts, not_whole
+from logq.recommenders.encoding.item_tables import not_whole
 
-__all__ = ["ItemBias", "ShardedBias", "bias_of_items"]
+__all__ = ["ItemBias", "ShardedBias"]
 
 
-class ItemBias(nn.Module):
+class ItemBias:
     """Biases (C,) that are looked up by the codes of items.
 
-    The parameter is one of the model that makes this, under the name that it has there, and not one of this module.
-
     Args:
-        weight: the biases.
+        weight: the biases, a parameter of the model.
         sparse: whether they get sparse gradients where they are looked up here.
 
     Example:
         >>> bias = ItemBias(nn.Parameter(torch.tensor([0.5, 1.5])))
-        >>> bias(torch.tensor([1, 1])), bias.mean(), list(bias.parameters())
-        (tensor([1.5000, 1.5000], grad_fn=<ViewBackward0>), tensor(1.), [])
+        >>> bias(torch.tensor([1, 1])), bias.mean()
+        (tensor([1.5000, 1.5000], grad_fn=<ViewBackward0>), tensor(1.))
     """
 
-    weight: nn.Parameter
-
     def __init__(self, weight: nn.Parameter, *, sparse: bool = False) -> None:
-        super().__init__()
-        vars(self)["weight"] = weight
-        self.sparse = check_bool("sparse", sparse)
+        self.weight, self.sparse = weight, check_bool("sparse", sparse)
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def __call__(self, codes: Tensor) -> Tensor:
         """The biases of codes, of their shape."""
         return torch.gather(self.weight, 0, codes.flatten(), sparse_grad=self.sparse).view(codes.shape)
-
-    @property
-    def plain(self) -> nn.Parameter:
-        """The biases (C,) as a parameter, whose numbers a loss can touch one by one."""
-        return self.weight
 
     @torch.no_grad()
     def mean(self) -> Tensor:
@@ -56,6 +45,9 @@ class ItemBias(nn.Module):
 class ShardedBias(ShardedEmbedding):
     """An ItemBias of which each process has, and updates, a part; see ShardedEmbedding. All processes ask it at once.
 
+    The parameter is one of the model that makes this, under the name that whole biases have there, and not one of this
+    module.
+
     Args:
         num_items: C.
         sparse: as for `ItemBias`.
@@ -65,12 +57,9 @@ class ShardedBias(ShardedEmbedding):
         tensor([0., 0.])
     """
 
-    plain = None
-    """No loss can touch the biases one by one, as those of others come when they are asked for."""
-
     def __init__(self, num_items: int, *, sparse: bool = True) -> None:
         super().__init__(num_items, None, init=lambda ids: torch.zeros(len(ids), 1), sparse=sparse)
-        vars(self)["weight"] = self._parameters.pop("weight")  # as for ItemBias
+        vars(self)["weight"] = self._parameters.pop("weight")
 
     @torch.no_grad()
     def mean(self) -> Tensor:
@@ -86,15 +75,3 @@ class ShardedBias(ShardedEmbedding):
             ArgumentError: always.
         """
         raise not_whole(self)
-
-
-def bias_of_items(num_items: int, *, sparse: bool = False) -> ItemBias | ShardedBias:
-    """Biases that are 0: whole, or in parts as `table_of_ids` makes tables. Arguments as for these.
-
-    Example:
-        >>> bias_of_items(10).weight.shape
-        torch.Size([10])
-    """
-    if makes_parts():
-        return ShardedBias(num_items, sparse=sparse)
-    return ItemBias(nn.Parameter(torch.zeros(num_items)), sparse=sparse)

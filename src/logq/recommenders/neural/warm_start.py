@@ -159,8 +159,8 @@ def take_over(model: RetrievalModel, before: RetrievalModel, grown: GrownLog) ->
         own = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
         for key, value in own.items():
             there: Tensor = getattr(modules[name], key)
-            rows = _Rows(value, parts.get(id(value)))
-            learned = _Rows(there, old_parts.get(id(there)))
+            rows = _RowsById(value, parts.get(id(value)))
+            learned = _RowsById(there, old_parts.get(id(there)))
             if rows.shape == learned.shape and (rows.part is None) == (learned.part is None):
                 value.copy_(there)
                 continue
@@ -184,7 +184,7 @@ def take_over(model: RetrievalModel, before: RetrievalModel, grown: GrownLog) ->
             value.copy_(found)
 
 
-class _Rows:
+class _RowsById:
     """The rows of a table, whole or in parts, by their ids.
 
     Args:
@@ -248,7 +248,7 @@ class _MeansOfKnown:
         self.known, self.items = known, grown.log.num_items
         self.new, self.old = torch.from_numpy(np.concatenate(new)), torch.from_numpy(np.concatenate(old))
 
-    def __call__(self, learned: _Rows, codes: Tensor, *, in_parts: bool) -> Tensor:
+    def __call__(self, learned: _RowsById, codes: Tensor, *, in_parts: bool) -> Tensor:
         """The means (n, ...) for new items.
 
         Args:
