@@ -215,7 +215,7 @@ def test_each_process_has_the_counts_of_its_own_items(found: list[dict[str, Any]
 def state_of(loop: Loop) -> dict[str, np.ndarray]:
     """Weights, averages and states of optimizers, those in parts put together."""
     state, found = loop.state(), {}
-    for name, array in state.tensors.items():
+    for name, array in sorted(state.tensors.items()):  # in one order, as all gather rows
         if name in state.parts:
             _, total = state.parts[name]
             placing = Placing(total, world().size)

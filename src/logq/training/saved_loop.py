@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.training.checkpoint import TABLES, RunState, check_run_state
@@ -24,6 +25,24 @@ __all__ = ["SavedLoop"]
 
 _POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "log")
 """What a checkpoint keeps of a loop as it is."""
+
+
+def _with_own_samplers(saved: Mapping[str, NDArray[Any]], own: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """A state that another number of processes saved, with states of samplers under the names that they have here.
+
+    Of the best weights, those that others have no state of are as they are now.
+    """
+    found = {}
+    for name, value in saved.items():
+        part, _, key = name.partition(".")
+        if not name.endswith(EXTRA_STATE) or (f"module.{key}" if part == "best" else name) in own:
+            found[name] = value
+    if any(name.startswith("best.") for name in found):
+        for name, value in own.items():
+            part, _, key = name.partition(".")
+            if part == "module" and name.endswith(EXTRA_STATE):
+                found.setdefault(f"best.{key}", value)
+    return found
 
 
 class SavedLoop:
@@ -108,9 +127,7 @@ class SavedLoop:
         limits |= {"best_step": steps, "best_reached": 1}
         own = self.state()
         if state.processes != self.device.world.size:  # one process has another sampler than several with a part each
-            states = {name for name in state.tensors if name.endswith(EXTRA_STATE)}
-            kept = {name: value for name, value in state.tensors.items() if name in own.tensors or name not in states}
-            state = replace(state, tensors=kept)
+            state = replace(state, tensors=_with_own_samplers(state.tensors, own.tensors))
         check_run_state(state, own, limits)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, array in state.tensors.items():

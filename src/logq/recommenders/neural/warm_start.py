@@ -169,11 +169,12 @@ def take_over(model: RetrievalModel, before: RetrievalModel, grown: GrownLog) ->
             table = ids.get(id(module))
             last = learned.number - 1  # the row of the unknown, of such a table
             known = learned.number if table is None else last
-            is_unknown = (rows.ids == rows.number - 1) & (table is not None)
-            is_new = (rows.ids >= known) & ~is_unknown
-            found = learned.of(rows.ids.masked_fill(is_unknown, last).masked_fill(is_new, 0), rows.most)
+            wanted = rows.ids
+            is_unknown = (wanted == rows.number - 1) & (table is not None)
+            is_new = (wanted >= known) & ~is_unknown
+            found = learned.of(wanted.masked_fill(is_unknown, last).masked_fill(is_new, 0), rows.most)
             if rows.number > learned.number:
-                new = rows.ids[is_new]
+                new = wanted[is_new]
                 if table is not None and table is users:
                     start = learned.of(new.new_full((1,), last), 1)
                 elif id(module) in of_features or known != before.num_items:
