@@ -8,34 +8,18 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, normalize
 
 from logq.candidates import IGNORED
-from logq.kernels.passes import LossesAndGradients
+from logq.kernels.passes import LossesAndGradients, PassInputs
 
 
-def losses_and_gradients(
-    input: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    ids: Tensor,
-    true_offsets: Tensor | None,
-    offsets: Tensor | None,
-    excluded: Tensor | None,
-    row_scale: Tensor | None,
-    *,
-    softmax: bool,
-    remove_hits: bool,
-    temperature: float,
-    cosine: bool,
-    gradients: bool,
-    biases: bool = True,
-    true_weight: float = 1.0,
-) -> LossesAndGradients:
+def losses_and_gradients(given: PassInputs) -> LossesAndGradients:
     """Either shape of ids."""
-    per_row = ids.dim() == 2
+    input, weight, targets, ids, true_offsets, offsets, excluded, row_scale, *_ = given
+    temperature, true_weight, per_row = given.temperature, given.true_weight, ids.dim() == 2
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         is_true = targets != IGNORED
         counts = is_true.any(dim=1)
         true_rows, rows = weight[targets.clamp(min=0)].to(input.dtype), weight[ids].to(input.dtype)
-        if cosine:
+        if given.cosine:
             true_rows, rows = normalize(true_rows, dim=-1), normalize(rows, dim=-1)
         true = torch.einsum("bd,btd->bt", input, true_rows) / temperature
         sampled = (torch.einsum("bd,bsd->bs", input, rows) if per_row else input @ rows.T) / temperature
@@ -44,11 +28,11 @@ def losses_and_gradients(
         leaves = ~counts[:, None].expand(sampled.shape)
         if excluded is not None:
             leaves = leaves | excluded
-        if remove_hits:
+        if given.remove_hits:
             leaves = leaves | (ids[..., None, :] == targets[:, :, None]).any(dim=1)
         true = true.masked_fill(~is_true, 0.0)
         sampled = sampled.masked_fill(leaves, -torch.inf)
-        if softmax:
+        if given.softmax:
             # Divided by the sum: exp(G - logsumexp) would round the logarithm first, to eps times its size.
             largest = torch.cat([true, sampled], dim=1).amax(dim=1, keepdim=True)
             of_true, of_sampled = torch.exp(true - largest), torch.exp(sampled - largest)
@@ -62,7 +46,7 @@ def losses_and_gradients(
             of_true, of_sampled = -true_weight * torch.sigmoid(-true), torch.sigmoid(sampled)
         losses = losses.masked_fill(~counts, 0.0)
         nothing = input.new_empty(0)
-        if not gradients:
+        if not given.gradients:
             return LossesAndGradients(losses, nothing, nothing, nothing, nothing)
         scale = 1 / temperature if row_scale is None else row_scale[:, None] / temperature
         of_true = (of_true * scale).masked_fill(~is_true, 0.0)
@@ -71,7 +55,7 @@ def losses_and_gradients(
         if per_row:
             of_input = of_input + torch.einsum("bs,bsd->bd", of_sampled, rows)
             return LossesAndGradients(losses, of_input, of_true, of_sampled, nothing)
-        of_biases = of_sampled.sum(dim=0) if biases else nothing
+        of_biases = of_sampled.sum(dim=0) if given.biases else nothing
         return LossesAndGradients(losses, of_input + of_sampled @ rows, of_true, of_biases, of_sampled.T @ input)
 
 
@@ -118,7 +102,7 @@ def arguments(
 
 
 def both(
-    function: Callable[..., LossesAndGradients], given: list[Tensor | None], **options: Any
+    function: Callable[[PassInputs], LossesAndGradients], given: list[Tensor | None], **options: Any
 ) -> tuple[LossesAndGradients, LossesAndGradients]:
     """What a pass gives, which must not write to its arguments, and what the oracle gives."""
     options = {
@@ -129,11 +113,12 @@ def both(
         "gradients": True,
     } | options
     before = [None if x is None else x.clone() for x in given]
-    actual = function(*given, **options)
+    inputs = PassInputs(*given, **options)  # pyright: ignore[reportArgumentType]
+    actual = function(inputs)
     for now, then in zip(given, before, strict=True):
         assert now is None or torch.equal(now.nan_to_num(7.0), then.nan_to_num(7.0))
     assert isinstance(actual, LossesAndGradients)
-    return actual, losses_and_gradients(*given, **options)
+    return actual, losses_and_gradients(inputs)
 
 
 def assert_alike(results: tuple[LossesAndGradients, LossesAndGradients], tolerance: float = 1e-12) -> None:

@@ -31,25 +31,25 @@ class Plain(FusedBackend):
     passes: ClassVar[list[str]] = []
 
     @staticmethod
-    def shared_pass(*arguments, **options):
+    def shared_pass(given):
         Plain.passes.append("shared")
-        return pass_oracle.losses_and_gradients(*arguments, **options)
+        return pass_oracle.losses_and_gradients(given)
 
     @staticmethod
-    def per_row_pass(*arguments, **options):
+    def per_row_pass(given):
         Plain.passes.append("per row")
-        return pass_oracle.losses_and_gradients(*arguments, **options)
+        return pass_oracle.losses_and_gradients(given)
 
     @staticmethod
-    def full_pass(input, weight, bias, targets, row_scale, *, softmax, temperature, needs):
+    def full_pass(given):
         Plain.passes.append("full")
-        objective = OBJECTIVES["full_softmax" if softmax else "full_logistic"]
-        leaves = [None if x is None else x.detach().requires_grad_() for x in (input, weight, bias)]
+        objective = OBJECTIVES["full_softmax" if given.softmax else "full_logistic"]
+        leaves = [None if x is None else x.detach().requires_grad_() for x in given[:3]]
         with torch.enable_grad():
-            losses = reference.full_loss(objective, *leaves, targets, temperature=temperature, cosine=False)
-            total = losses.sum() if row_scale is None else losses @ row_scale
+            losses = reference.full_loss(objective, *leaves, given.targets, temperature=given.temperature, cosine=False)
+            total = losses.sum() if given.row_scale is None else losses @ given.row_scale
         found = iter(torch.autograd.grad(total, [leaf for leaf in leaves if leaf is not None]))
-        nothing = input.new_empty(0)
+        nothing = given.input.new_empty(0)
         gradients = [nothing if leaf is None else next(found) for leaf in leaves]
         return LossesAndGradients(losses.detach(), gradients[0], nothing, gradients[2], gradients[1])
 

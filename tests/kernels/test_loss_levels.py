@@ -9,6 +9,7 @@ from torch import Tensor
 from logq.kernels import _native
 from logq.kernels.cpp import arrays, tiles
 from logq.kernels.cpp.loss_passes import per_row_pass, shared_pass
+from logq.kernels.passes import PassInputs
 from pass_oracle import losses_and_gradients as by_oracle
 
 LEVELS = _native.simd_levels()
@@ -47,16 +48,17 @@ def arguments(
 
 def assert_equal(given: list, monkeypatch: pytest.MonkeyPatch, level: str, **options) -> None:
     dtype = given[1].dtype
-    exact = by_oracle(*[x.double() if x.is_floating_point() else x for x in given], **options, gradients=True)
+    wide = [x.double() if x.is_floating_point() else x for x in given]
+    exact = by_oracle(PassInputs(*wide, **options, gradients=True))
     monkeypatch.setattr(arrays, "SIMD", level)
     function = per_row_pass if given[3].dim() == 2 else shared_pass
-    found = function(*given, **options, gradients=True)
+    found = function(PassInputs(*given, **options, gradients=True))
     for name, actual, expected in zip(found._fields, found, exact, strict=True):
         assert actual.dtype == given[0].dtype
         error = (actual.double() - expected).abs().max().item() if expected.numel() else 0.0
         assert error <= TOLERANCE[dtype] * (1 + expected.abs().max().item() if expected.numel() else 1), name
         assert actual.shape == expected.shape
-    losses = function(*given, **options, gradients=False)
+    losses = function(PassInputs(*given, **options, gradients=False))
     assert torch.equal(losses.losses, found.losses)
     assert [part.numel() for part in losses[1:]] == [0, 0, 0, 0]
 
@@ -118,7 +120,7 @@ def test_what_is_not_a_number_stays_so(level, softmax, per_row, monkeypatch):
     given[0][1, 2] = torch.nan
     function = per_row_pass if per_row else shared_pass
     options = {"softmax": softmax, "cosine": False, "remove_hits": True, "temperature": 1.0}
-    found = function(*given, **options, gradients=True)
+    found = function(PassInputs(*given, **options, gradients=True))
     assert found.losses[1].isnan()
     assert found.input_gradient[1].isnan().any()
     assert found.losses[[0, 2, 3, 4, 5, 6, 7, 8]].isfinite().all()
@@ -134,7 +136,9 @@ def test_a_class_of_weight_zero(softmax, per_row):
     without[6][:, 7] = True
     function = per_row_pass if per_row else shared_pass
     options = {"softmax": softmax, "cosine": False, "remove_hits": True, "temperature": 1.0, "gradients": True}
-    for actual, expected in zip(function(*given, **options), function(*without, **options), strict=True):
+    for actual, expected in zip(
+        function(PassInputs(*given, **options)), function(PassInputs(*without, **options)), strict=True
+    ):
         torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -145,4 +149,4 @@ def test_classes_outside_of_the_table_are_not_read():
         wrong = [x.clone() for x in given]
         wrong[place][2, 0] = 40
         with pytest.raises(ValueError, match=rf"{name}: expected classes in \[0, 40\), got 40 at place"):
-            per_row_pass(*wrong, **options)
+            per_row_pass(PassInputs(*wrong, **options))

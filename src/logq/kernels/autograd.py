@@ -18,26 +18,47 @@ from torch import Tensor
 from logq.candidates import IGNORED, Candidates
 from logq.kernels import ops, reference, updates
 from logq.kernels.logits import computed_dtype
-from logq.kernels.passes import Entries, LossesAndGradients, Passes
+from logq.kernels.passes import Entries, FullPassInputs, LossesAndGradients, Passes, PassInputs
 from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Objective, softmax
 from logq.tracing import goes_forward
 
-__all__ = ["FullLoss", "SampledLoss", "Settings", "run_pass"]
+__all__ = ["FullLoss", "SampledLoss", "Settings", "of_reference", "run_pass"]
 
 Result = TypeVar("Result")
 
 
 class Settings(NamedTuple):
-    """What a sampled loss is made by, besides tensors."""
+    """What a loss is made by, besides tensors."""
 
     backend: Passes
     objective: Objective
     temperature: float
     cosine: bool
-    remove_hits: bool
-    sparse: bool
     reduction: str
+    remove_hits: bool = True
+    sparse: bool = False
+
+
+def of_reference(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    classes: Candidates | Tensor,  # the candidates, or of a loss over all classes the targets
+    row_weight: Tensor | None,  # (B,)
+    settings: Settings,
+) -> Tensor:  # (B,) or a scalar
+    """The loss of the reference."""
+    options: dict[str, Any] = {
+        "temperature": settings.temperature,
+        "cosine": settings.cosine,
+        "reduction": settings.reduction,
+        "row_weight": row_weight,
+    }
+    if isinstance(classes, Tensor):
+        return reference.full_loss(settings.objective, input, weight, bias, classes, **options)
+    options |= {"remove_hits": settings.remove_hits, "sparse": settings.sparse}
+    return reference.sampled_loss(settings.objective, input, weight, bias, classes, **options)
 
 
 def run_pass(
@@ -52,33 +73,30 @@ def run_pass(
 ) -> LossesAndGradients:
     """Losses and gradients of given candidates, by the pass that their shape asks for."""
     ids, log_q, targets, true_log_q, excluded = candidates
-    backend, is_shared, dtype = settings.backend, ids.dim() == 1, computed_dtype(input, weight)
-    of_true = settings.objective.subtract_log_q and settings.objective.true_log_q
-    tensors = (
+    objective, dtype = settings.objective, computed_dtype(input, weight)
+    of_true = objective.subtract_log_q and objective.true_log_q
+    true_ids = targets if bias is None else targets.clamp(min=0)
+    given = PassInputs(
         input.contiguous(),
         weight,
         targets.contiguous(),
         ids.contiguous(),
-        offsets(
-            bias, targets if bias is None else targets.clamp(min=0), true_log_q if of_true else None, dtype, settings
-        ),
-        offsets(bias, ids, log_q if settings.objective.subtract_log_q else None, dtype, settings),
-        None if excluded is None else excluded.contiguous(),
-        row_scale,
+        true_offsets=offsets(bias, true_ids, true_log_q if of_true else None, dtype, settings),
+        offsets=offsets(bias, ids, log_q if objective.subtract_log_q else None, dtype, settings),
+        excluded=None if excluded is None else excluded.contiguous(),
+        row_scale=row_scale,
+        softmax=objective.loss is softmax,
+        remove_hits=settings.remove_hits,
+        temperature=settings.temperature,
+        cosine=settings.cosine,
+        gradients=gradients,
+        biases=bias is not None,
+        true_weight=objective.true_weight(ids.shape[-1], weight.shape[0]),
     )
-    options: dict[str, Any] = {
-        "softmax": settings.objective.loss is softmax,
-        "remove_hits": settings.remove_hits,
-        "temperature": settings.temperature,
-        "cosine": settings.cosine,
-        "gradients": gradients,
-        "biases": bias is not None,
-        "true_weight": settings.objective.true_weight(ids.shape[-1], weight.shape[0]),
-    }
+    name, backend = "shared_pass" if ids.dim() == 1 else "per_row_pass", settings.backend
     if is_plain(input, weight):
-        run = backend.shared_pass if is_shared else backend.per_row_pass
-        return without_autocast(input.device.type, run, *tensors, **options)
-    return ops.run_pass(*tensors, backend=backend.name, **options)
+        return without_autocast(input.device.type, getattr(backend, name), given)
+    return ops.run_pass(name, given, backend.name)
 
 
 def without_autocast(device: str, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
@@ -110,11 +128,10 @@ def scale_of_rows(
     weight: Tensor,
     targets: Tensor,  # (B, T)
     row_weight: Tensor | None,  # (B,), of the dtype that both are computed in
-    backend: Passes,
-    reduction: str,
+    settings: Settings,
 ) -> Tensor | None:  # (B,)
     """What the loss of each row counts: its weight, in a mean over the sum of those of the rows with a true class."""
-    if reduction != "mean":
+    if settings.reduction != "mean":
         return None if row_weight is None else row_weight.contiguous()  # passes read one number after the other
     is_true = targets != IGNORED
     is_row = is_true if targets.shape[1] == 1 else is_true.any(dim=1)
@@ -122,7 +139,7 @@ def scale_of_rows(
         total = row_weight.where(is_row.view(-1), 0.0).sum()
         return row_weight / total.where(total > 0, 1.0)
     dtype = computed_dtype(input, weight)
-    if backend.reads_values and is_plain(input):
+    if settings.backend.reads_values and is_plain(input):
         return input.new_full((input.shape[0],), 1 / max(1, int(is_row.count_nonzero())), dtype=dtype)
     return is_row.sum().clamp(min=1).to(dtype).reciprocal().expand(input.shape[0]).contiguous()
 
@@ -136,22 +153,18 @@ class SampledLoss(torch.autograd.Function):
         input: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        ids: Tensor,
-        log_q: Tensor,
-        targets: Tensor,
-        true_log_q: Tensor,
-        excluded: Tensor | None,
         row_weight: Tensor | None,
         settings: Settings,
+        *fields: Tensor,  # of Candidates one by one: torch looks for tensors among arguments, and not in tuples
     ) -> Tensor:
         """Compute the loss; if it is one number, the gradients too."""
-        candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
+        candidates = Candidates(*fields)
         ctx.settings = settings
         if settings.reduction == "none":
             ctx.save_for_backward(input, weight, bias, row_weight, *candidates)
             losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
             return losses if row_weight is None else losses * row_weight
-        row_scale = scale_of_rows(input, weight, targets, row_weight, settings.backend, settings.reduction)
+        row_scale = scale_of_rows(input, weight, candidates.targets, row_weight, settings)
         losses, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
         if is_plain(input, weight):
             # Not saved, for torch would refuse a table that changed since. It does change where two losses of a step
@@ -176,23 +189,8 @@ class SampledLoss(torch.autograd.Function):
             if (again or settings.cosine) and versions(weight, bias) != ctx.versions:
                 raise RuntimeError("weight: expected its values from forward, got a table that has changed since")
         if again:
-
-            def loss(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-                return reference.sampled_loss(
-                    settings.objective,
-                    input,
-                    weight,
-                    bias,
-                    candidates,
-                    temperature=settings.temperature,
-                    cosine=settings.cosine,
-                    remove_hits=settings.remove_hits,
-                    sparse=settings.sparse,
-                    reduction=settings.reduction,
-                    row_weight=row_weight,
-                )
-
-            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 7
+            leaves = input, weight, bias
+            return *differentiable(ctx, upstream, *leaves, candidates, row_weight, settings), *[None] * 7
         scale = upstream
         if settings.reduction == "none":
             row_scale = upstream.to(computed_dtype(input, weight))
@@ -280,73 +278,55 @@ class FullLoss(torch.autograd.Function):
         bias: Tensor | None,
         targets: Tensor,  # (B, T)
         row_weight: Tensor | None,  # (B,)
-        backend: Passes,
-        objective: Objective,
-        temperature: float,
-        reduction: str,
+        settings: Settings,
     ) -> Tensor:
         """Compute the loss and its gradients."""
-        row_scale = scale_of_rows(input, weight, targets, row_weight, backend, reduction)
-        options: dict[str, Any] = {
-            "softmax": objective.loss is softmax,
-            "temperature": temperature,
-            "needs": tuple(ctx.needs_input_grad[:3]),
-        }
-        tensors = input, weight, bias, targets, row_scale
-        ctx.plain = is_plain(input, weight)
+        row_scale = scale_of_rows(input, weight, targets, row_weight, settings)
+        given = FullPassInputs(
+            input,
+            weight,
+            bias,
+            targets,
+            row_scale,
+            softmax=settings.objective.loss is softmax,
+            temperature=settings.temperature,
+            needs=tuple(ctx.needs_input_grad[:3]),
+        )
+        ctx.settings, ctx.plain = settings, is_plain(input, weight)
         if ctx.plain:
-            made = without_autocast(input.device.type, backend.full_pass, *tensors, **options)
+            made = without_autocast(input.device.type, settings.backend.full_pass, given)
             ctx.table, ctx.versions = (weight, bias), versions(weight, bias)
         else:
-            made = ops.full_pass(*tensors, backend=backend.name, **options)
-        ctx.arguments = backend, objective, temperature, reduction
+            made = ops.run_pass("full_pass", given, settings.backend.name)
         ctx.save_for_backward(input, targets, row_weight, made.input_gradient, made.row_gradient, made.factors)
         return (made.losses if row_scale is None else made.losses * row_scale).sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Scale what is known."""
+        settings: Settings = ctx.settings
         (upstream,) = gradients
         input, targets, row_weight, *made = ctx.saved_tensors
-        backend, objective, temperature, reduction = ctx.arguments
         if ctx.plain and (torch.is_grad_enabled() or goes_forward()):
             weight, bias = ctx.table
             if versions(weight, bias) != ctx.versions:
                 raise RuntimeError("weight: expected its values from forward, got a table that has changed since")
-
-            def loss(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-                return reference.full_loss(
-                    objective,
-                    input,
-                    weight,
-                    bias,
-                    targets,
-                    temperature=temperature,
-                    cosine=False,
-                    reduction=reduction,
-                    row_weight=row_weight,
-                )
-
-            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 6
-        scale = upstream.item() if ctx.plain and backend.reads_values else upstream
+            leaves = input, weight, bias
+            return *differentiable(ctx, upstream, *leaves, targets, row_weight, settings), *[None] * 3
+        scale = upstream.item() if ctx.plain and settings.backend.reads_values else upstream
         # New tensors: these are kept for a second backward, and what is given may be changed in place by others.
         needed = zip(made, ctx.needs_input_grad, strict=False)
-        return *[gradient * scale if needs else None for gradient, needs in needed], *[None] * 6
+        return *[gradient * scale if needs else None for gradient, needs in needed], *[None] * 3
 
 
 def differentiable(
-    ctx: Any,
-    loss: Callable[[Tensor, Tensor, Tensor | None], Tensor],
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    upstream: Tensor,
+    ctx: Any, upstream: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None, *given: Any
 ) -> list[Tensor | None]:
-    """Gradients of a loss of the reference, which can be differentiated again, backward and forward."""
+    """Gradients of `of_reference`, which can be differentiated again, backward and forward."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # Views, for one tensor may be several of the arguments.
         leaves = input.view_as(input), weight.view_as(weight), None if bias is None else bias.view_as(bias)
         needed = [leaf for leaf, needs in zip(leaves, ctx.needs_input_grad, strict=False) if needs and leaf is not None]
-        found = iter(torch.autograd.grad(loss(*leaves), needed, upstream, create_graph=again))
+        found = iter(torch.autograd.grad(of_reference(*leaves, *given), needed, upstream, create_graph=again))
     return [next(found) if needs else None for needs in ctx.needs_input_grad[:3]]

@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 
 from logq.candidates import Candidates, as_columns
 from logq.graph_breaks import outside_of_graphs
-from logq.kernels import reference, updates
-from logq.kernels.autograd import FullLoss, SampledLoss, Settings, run_pass
+from logq.kernels import updates
+from logq.kernels.autograd import FullLoss, SampledLoss, Settings, of_reference, run_pass
 from logq.kernels.distributions import OF_PARTS, Distribution
 from logq.kernels.fallback import Case, report
 from logq.kernels.logits import computed_dtype, reduce
@@ -80,25 +80,17 @@ class FusedBackend(Passes):
 
         Under torch.compile sparse gradients and updates inside of backward leave the graph.
         """
-        options: dict[str, Any] = {
-            "temperature": temperature,
-            "cosine": cosine,
-            "remove_hits": remove_hits,
-            "sparse": sparse,
-            "reduction": reduction,
-            "row_weight": row_weight,
-        }
-        compiling = torch.compiler.is_compiling()
-        if compiling and (sparse or updates.exist()):
-            return _eagerly(self, objective, input, weight, bias, candidates, **options)
-        transformed = not compiling and in_transform()
-        refusal = self._refuses_sampled(objective, weight.shape[1], candidates.ids.dim() == 1, transformed)
-        if not refusal and goes_forward():
-            refusal = FORWARD
-        if refusal:
-            report("sampled_loss", self.name, refusal)
-            return reference.sampled_loss(objective, input, weight, bias, candidates, **options)
-        return self._by_passes(objective, input, weight, bias, candidates, **options)
+        if remove_hits is None:
+            remove_hits = objective.negatives is not Negatives.S
+        settings = Settings(self, objective, temperature, cosine, reduction, remove_hits, sparse)
+        given = input, weight, bias, candidates, row_weight, settings
+        if torch.compiler.is_compiling() and (sparse or updates.exist()):
+            return self._eagerly(*given)
+        return self._sampled(*given)
+
+    @outside_of_graphs
+    def _eagerly(self, *given: Any) -> Tensor:
+        return self._sampled(*given)
 
     def _refuses_sampled(self, objective: Objective, dim: int, shared: bool, transformed: bool) -> str:
         refusal = own_loss(objective)
@@ -110,44 +102,40 @@ class FusedBackend(Passes):
             return TRANSFORMED
         return "" if dim else "vectors have width 0"
 
-    def _by_passes(
+    def _sampled(
         self,
-        objective: Objective,
         input: Tensor,
         weight: Tensor,
         bias: Tensor | None,
         candidates: Candidates,
-        *,
-        temperature: float,
-        cosine: bool,
-        remove_hits: bool | None,
-        sparse: bool,
-        reduction: str,
         row_weight: Tensor | None,
+        settings: Settings,
     ) -> Tensor:
+        objective, cosine = settings.objective, settings.cosine
+        transformed = not torch.compiler.is_compiling() and in_transform()
+        refusal = self._refuses_sampled(objective, weight.shape[1], candidates.ids.dim() == 1, transformed)
+        if not refusal and goes_forward():
+            refusal = FORWARD
+        if refusal:
+            report("sampled_loss", self.name, refusal)
+            return of_reference(input, weight, bias, candidates, row_weight, settings)
         ids, log_q, targets, true_log_q, excluded = candidates
-        targets, true_log_q = as_columns(targets), as_columns(true_log_q)
-        objective.check_num_true(targets.shape[1])
+        candidates = Candidates(ids, log_q, as_columns(targets), as_columns(true_log_q), excluded)
+        objective.check_num_true(candidates.targets.shape[1])
         dtype = computed_dtype(input, weight)
         if cosine or not self.takes_half:
             input = input.to(dtype)
         if cosine:
             with torch.autocast(input.device.type, enabled=False):
                 input = normalize(input, dim=-1)
-        if remove_hits is None:
-            remove_hits = objective.negatives is not Negatives.S
         if row_weight is not None:
             row_weight = row_weight.to(dtype)
-        settings = Settings(self, objective, temperature, cosine, remove_hits, sparse, reduction)
         differentiable = input.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
         if differentiable and torch.is_grad_enabled():
-            return SampledLoss.apply(
-                input, weight, bias, ids, log_q, targets, true_log_q, excluded, row_weight, settings
-            )
-        candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
+            return SampledLoss.apply(input, weight, bias, row_weight, settings, *candidates)
         with torch.no_grad():  # log Q may have a gradient, which is ignored
             losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
-        return reduce(losses, candidates.is_true(), reduction, row_weight)
+        return reduce(losses, candidates.is_true(), settings.reduction, row_weight)
 
     # ------------------------------------------------------------------------------------------------- the op full_loss
 
@@ -180,22 +168,13 @@ class FusedBackend(Passes):
             refusal = _refuses_full(objective, weight, tensors)
             if refusal:
                 report("full_loss", self.name, refusal)
+        settings = Settings(self, objective, temperature, cosine, reduction)
         if refusal or weight.numel() == 0:
-            return reference.full_loss(
-                objective,
-                input,
-                weight,
-                bias,
-                targets,
-                temperature=temperature,
-                cosine=cosine,
-                reduction=reduction,
-                row_weight=row_weight,
-            )
+            return of_reference(input, weight, bias, targets, row_weight, settings)
         objective.check_num_true(columns.shape[1])
         if row_weight is not None:
             row_weight = row_weight.to(computed_dtype(input, weight))
-        return FullLoss.apply(input, weight, bias, columns, row_weight, self, objective, temperature, reduction)
+        return FullLoss.apply(input, weight, bias, columns, row_weight, settings)
 
     def _lacks_full(
         self, gradients: bool, reduction: str, cosine: bool, dtype: torch.dtype | None, same_dtype: bool
@@ -270,8 +249,3 @@ def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, .
     if not compiling and not is_plain(*tensors):
         return "tensors are of a class that stands for others"
     return own_full_loss(objective) or ("" if weight.is_contiguous() else "class weights are not contiguous")
-
-
-@outside_of_graphs
-def _eagerly(backend: FusedBackend, *arguments: Any, **options: Any) -> Tensor:
-    return backend.sampled_loss(*arguments, **options)

@@ -15,47 +15,46 @@ from torch import Tensor
 
 from logq.kernels.backends import backend as find_backend
 from logq.kernels.logits import computed_dtype
-from logq.kernels.passes import Entries, LossesAndGradients
+from logq.kernels.passes import Entries, FullPassInputs, LossesAndGradients, PassInputs
 
-__all__ = ["class_gradients", "full_pass", "run_pass"]
+__all__ = ["class_gradients", "run_pass"]
 
-PASS_SCHEMA: Final = (
-    "(Tensor input, Tensor weight, Tensor targets, Tensor ids, Tensor? true_offsets, Tensor? offsets, "
-    "Tensor? excluded, Tensor? row_scale, *, str backend, bool softmax, bool remove_hits, float temperature, "
-    "bool cosine, bool gradients, bool biases=True, float true_weight=1.0) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
-)
-FULL_SCHEMA: Final = (
-    "(Tensor input, Tensor weight, Tensor? bias, Tensor targets, Tensor? row_scale, *, str backend, bool softmax, "
-    "float temperature, bool[] needs) -> (Tensor, Tensor, Tensor, Tensor)"
-)
-GRADIENTS_SCHEMA: Final = (
-    "(Tensor input, Tensor targets, Tensor true_factors, Tensor ids, Tensor factors, Tensor? rows, Tensor weight, "
-    "Tensor scale, *, str backend, bool bias, bool cosine) -> (Tensor, Tensor)"
-)
+IN_SCHEMAS: Final[dict[Any, str]] = {
+    Tensor: "Tensor",
+    Tensor | None: "Tensor?",
+    bool: "bool",
+    float: "float",
+    tuple[bool, bool, bool]: "bool[]",
+}
 
 
-def run_pass(input: Tensor, weight: Tensor, targets: Tensor, ids: Tensor, *tensors: Any, **options: Any) -> Any:
-    """The pass of either shape of ids: LossesAndGradients.
+def schema_of(inputs: Any, num_results: int, **more: Any) -> str:
+    """What torch has to be told of an op: the fields of a named tuple, with their types, and the name of a backend.
 
-    Args, all as of logq.kernels.passes: and `backend`, the name of one.
+    Example:
+        >>> schema_of(Entries, 2, bias=bool)
+        '(Tensor input, ..., Tensor? rows, bool bias, *, str backend) -> (Tensor, Tensor)'
     """
-    op = torch.ops.logq.shared_pass if ids.dim() == 1 else torch.ops.logq.per_row_pass
-    return LossesAndGradients(*op(input, weight, targets, ids, *tensors, **options))
+    defaults = {name: f"={value}" for name, value in inputs._field_defaults.items()}
+    kinds = (inputs.__annotations__ | more).items()
+    fields = ", ".join(f"{IN_SCHEMAS[kind]} {name}{defaults.get(name, '')}" for name, kind in kinds)
+    return f"({fields}, *, str backend) -> ({', '.join(['Tensor'] * num_results)})"
 
 
-def full_pass(*tensors: Any, **options: Any) -> LossesAndGradients:
-    """The pass over all classes, without the factors of true classes, which nobody needs by themselves."""
-    losses, of_input, of_classes, of_biases = torch.ops.logq.full_pass(*tensors, **options)
+def run_pass(name: str, given: PassInputs | FullPassInputs, backend: str) -> LossesAndGradients:
+    """A pass of a backend by their names; over all classes without the factors of true ones, which nobody needs."""
+    made = getattr(torch.ops.logq, name)(*given, backend=backend)
+    if isinstance(given, PassInputs):
+        return LossesAndGradients(*made)
+    losses, of_input, of_classes, of_biases = made
     return LossesAndGradients(losses, of_input, losses.new_empty(0), of_biases, of_classes)
 
 
 def class_gradients(
     entries: Entries, weight: Tensor, *, backend: str, bias: bool, scale: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Dense gradients of class weights and biases."""
-    of_weight, of_bias = torch.ops.logq.class_gradients(
-        *entries, weight, scale, backend=backend, bias=bias, cosine=cosine
-    )
+    """Dense gradients of class weights and of biases."""
+    of_weight, of_bias = torch.ops.logq.class_gradients(*entries, weight, scale, bias, cosine, backend=backend)
     return of_weight, of_bias if bias else None
 
 
@@ -68,76 +67,67 @@ def _owned(made: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(part if part.numel() else part.new_empty(part.shape) for part in made)
 
 
-@torch.library.custom_op("logq::shared_pass", mutates_args=(), schema=PASS_SCHEMA)
-def shared_op(input: Tensor, *tensors: Any, backend: str, **options: Any) -> Any:
+@torch.library.custom_op("logq::shared_pass", mutates_args=(), schema=schema_of(PassInputs, 5))
+def shared_op(*given: Any, backend: str) -> Any:
     """The pass over a sample that all rows share."""
-    with torch.autocast(input.device.type, enabled=False):
-        return _owned(_passes(backend).shared_pass(input, *tensors, **options))
+    with torch.autocast(given[0].device.type, enabled=False):
+        return _owned(_passes(backend).shared_pass(PassInputs(*given)))
 
 
-@torch.library.custom_op("logq::per_row_pass", mutates_args=(), schema=PASS_SCHEMA)
-def per_row_op(input: Tensor, *tensors: Any, backend: str, **options: Any) -> Any:
+@torch.library.custom_op("logq::per_row_pass", mutates_args=(), schema=schema_of(PassInputs, 5))
+def per_row_op(*given: Any, backend: str) -> Any:
     """The pass where each row has a sample of its own."""
-    with torch.autocast(input.device.type, enabled=False):
-        return _owned(_passes(backend).per_row_pass(input, *tensors, **options))
+    with torch.autocast(given[0].device.type, enabled=False):
+        return _owned(_passes(backend).per_row_pass(PassInputs(*given)))
 
 
 @shared_op.register_fake
 @per_row_op.register_fake
-def _(
-    input: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    ids: Tensor,
-    *_: Any,
-    gradients: bool,
-    biases: bool = True,
-    **__: Any,
-) -> Any:
-    rows, width = input.shape
+def _(*inputs: Any, backend: str) -> Any:
+    given = PassInputs(*inputs)
+    (rows, width), ids = given.input.shape, given.ids
     shapes = [(rows,), (0,), (0,), (0,), (0,)]
-    if gradients:
+    if given.gradients:
         of_sample = (ids.shape[0], width) if ids.dim() == 1 else (0,)
-        of_biases = tuple(ids.shape) if biases or ids.dim() == 2 else (0,)
-        shapes = [(rows,), (rows, width), tuple(targets.shape), of_biases, of_sample]
-    dtype = computed_dtype(input, weight)
-    return tuple(input.new_empty(shape, dtype=dtype) for shape in shapes)
+        of_biases = tuple(ids.shape) if given.biases or ids.dim() == 2 else (0,)
+        shapes = [(rows,), (rows, width), tuple(given.targets.shape), of_biases, of_sample]
+    dtype = computed_dtype(given.input, given.weight)
+    return tuple(given.input.new_empty(shape, dtype=dtype) for shape in shapes)
 
 
-@torch.library.custom_op("logq::full_pass", mutates_args=(), schema=FULL_SCHEMA)
-def full_op(input: Tensor, weight: Tensor, *tensors: Any, backend: str, needs: Sequence[bool], **options: Any) -> Any:
+@torch.library.custom_op("logq::full_pass", mutates_args=(), schema=schema_of(FullPassInputs, 4))
+def full_op(*inputs: Any, backend: str) -> Any:
     """The pass over all classes; a gradient that is not needed is empty."""
-    with torch.autocast(input.device.type, enabled=False):
-        made = _passes(backend).full_pass(input, weight, *tensors, needs=tuple(needs), **options)
-    gradients = made.input_gradient, made.row_gradient.to(weight.dtype), made.factors
-    given = [part if needed else input.new_empty(0) for part, needed in zip(gradients, needs, strict=True)]
-    return _owned((made.losses, *given))
+    given = FullPassInputs(*inputs)
+    with torch.autocast(given.input.device.type, enabled=False):
+        made = _passes(backend).full_pass(given)
+    gradients = made.input_gradient, made.row_gradient.to(given.weight.dtype), made.factors
+    nothing = given.input.new_empty(0)
+    found = [part if needed else nothing for part, needed in zip(gradients, given.needs, strict=True)]
+    return _owned((made.losses, *found))
 
 
 @full_op.register_fake
-def _(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    row_scale: Tensor | None,
-    *,
-    needs: Sequence[bool],
-    **_: Any,
-) -> Any:
+def _(*inputs: Any, backend: str) -> Any:
+    given = FullPassInputs(*inputs)
+    input, weight = given.input, given.weight
     dtype = computed_dtype(input, weight)
     wanted = (input.shape, dtype), (weight.shape, weight.dtype), (weight.shape[:1], dtype)
     gradients = [
         input.new_empty(shape, dtype=of) if needed else input.new_empty((0,))
-        for (shape, of), needed in zip(wanted, needs, strict=True)
+        for (shape, of), needed in zip(wanted, given.needs, strict=True)
     ]
     return input.new_empty((input.shape[0],), dtype=dtype), *gradients
 
 
-@torch.library.custom_op("logq::class_gradients", mutates_args=(), schema=GRADIENTS_SCHEMA)
-def class_gradients_op(*tensors: Any, backend: str, bias: bool, cosine: bool) -> Any:
+@torch.library.custom_op(
+    "logq::class_gradients",
+    mutates_args=(),
+    schema=schema_of(Entries, 2, weight=Tensor, scale=Tensor, bias=bool, cosine=bool),
+)
+def class_gradients_op(*inputs: Any, backend: str) -> Any:
     """Dense gradients of class weights and of biases; without `bias` the latter is empty."""
-    *entries, weight, scale = tensors
+    *entries, weight, scale, bias, cosine = inputs
     runs = _passes(backend)
     if runs.reads_values:
         scale = scale.item()
@@ -149,7 +139,7 @@ def class_gradients_op(*tensors: Any, backend: str, bias: bool, cosine: bool) ->
 
 
 @class_gradients_op.register_fake
-def _(*tensors: Any, backend: str, bias: bool, cosine: bool) -> Any:
-    input, weight = tensors[0], tensors[-2]
+def _(*inputs: Any, backend: str) -> Any:
+    input, (weight, _, bias, _) = inputs[0], inputs[-4:]
     of_bias = input.new_empty(weight.shape[0], dtype=computed_dtype(input, weight)) if bias else weight.new_empty(0)
     return torch.empty_like(weight, memory_format=torch.contiguous_format), of_bias

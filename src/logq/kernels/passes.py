@@ -1,7 +1,7 @@
 """Passes over a batch: what a fused backend brings, and what goes into passes and comes out of them.
 
-A pass leaves LossesAndGradients. What these add to the class weights stands in Entries, which name some classes often:
-gradients of the table are summed per class, or applied to it at once.
+A pass takes PassInputs, or FullPassInputs, and leaves LossesAndGradients. What these add to the class weights stands in
+Entries, which name some classes often: gradients of the table are summed per class, or applied to it at once.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,71 @@ from logq.kernels.reference_backend import Backend
 from logq.kernels.reference_rows import falling_shares
 from logq.kernels.updates import RowRule, real_dtype
 
-__all__ = ["Entries", "LossesAndGradients", "Passes", "of_length"]
+__all__ = ["Entries", "FullPassInputs", "LossesAndGradients", "PassInputs", "Passes", "of_length"]
+
+
+class PassInputs(NamedTuple):
+    """What goes into a pass over a sample: the fields are those of the ops in logq.kernels.ops, too.
+
+        G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
+
+    Args:
+        input: (B, D), in float32 or float64, of length 1 if `cosine`; <input, weight> is most of G.
+        weight: (C, D), the class weights, in any dtype.
+        targets: (B, T), the true classes, negative where there is none.
+        ids: (S,) or (B, S), the sampled classes.
+        true_offsets: (B, T), added to the logits of the true classes.
+        offsets: (S,) or (B, S), added to those of the sampled classes; (B, S) where rows have samples of their own.
+        excluded: (B, S) bool, where a class is not part of a row's sample.
+        row_scale: (B,), what the loss of a row counts in its gradients; None: 1.
+        softmax: whether the loss is softmax or logistic.
+        remove_hits: whether sampled copies of a true class leave the negatives.
+        temperature: divides dot products.
+        cosine: whether rows of the table are divided by their length.
+        gradients: whether any are wanted.
+        biases: whether those of the sampled biases are wanted too.
+        true_weight: what a true class counts in the logistic loss.
+    """
+
+    input: Tensor
+    weight: Tensor
+    targets: Tensor
+    ids: Tensor
+    true_offsets: Tensor | None
+    offsets: Tensor | None
+    excluded: Tensor | None
+    row_scale: Tensor | None
+    softmax: bool
+    remove_hits: bool
+    temperature: float
+    cosine: bool
+    gradients: bool
+    biases: bool = True
+    true_weight: float = 1.0
+
+
+class FullPassInputs(NamedTuple):
+    """What goes into a pass over all classes.
+
+    Args:
+        input: (B, D), in float32 or float64.
+        weight: (C, D), contiguous, in the same dtype.
+        bias: (C,).
+        targets: (B, T), negative where there is no class.
+        row_scale: (B,), as of PassInputs.
+        softmax: whether the loss is softmax or logistic.
+        temperature: divides logits.
+        needs: which gradients are wanted: of input, weight and bias.
+    """
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    targets: Tensor
+    row_scale: Tensor | None
+    softmax: bool
+    temperature: float
+    needs: tuple[bool, bool, bool]
 
 
 class LossesAndGradients(NamedTuple):
@@ -79,81 +143,17 @@ class Passes(Backend):
     """
 
     @staticmethod
-    def shared_pass(
-        input: Tensor,  # (B, D), in float32 or float64, of length 1 if cosine
-        weight: Tensor,  # (C, D), in any dtype
-        targets: Tensor,  # (B, T), negative where there is no class
-        ids: Tensor,  # (S,)
-        true_offsets: Tensor | None,  # (B, T), added to the logits
-        offsets: Tensor | None,  # (S,) or (B, S)
-        excluded: Tensor | None,  # (B, S) bool
-        row_scale: Tensor | None,  # (B,)
-        *,
-        softmax: bool,
-        remove_hits: bool,
-        temperature: float,
-        cosine: bool,
-        gradients: bool,
-        biases: bool = True,
-        true_weight: float = 1.0,
-    ) -> LossesAndGradients:
-        """One pass over the logits of a batch with a sample that all rows share.
-
-            G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
-
-        Args:
-            input: of length 1 if `cosine`; <input, weight> is most of G.
-            weight: the class weights.
-            targets: the true classes.
-            ids: the sampled classes.
-            true_offsets: offset of the true classes.
-            offsets: offset of the sampled classes.
-            excluded: where a class is not part of a row's sample.
-            row_scale: what the loss of a row counts in its gradients; None: 1.
-            softmax: whether the loss is softmax or logistic.
-            remove_hits: whether sampled copies of a true class leave the negatives.
-            temperature: divides dot products.
-            cosine: whether rows of the table are divided by their length.
-            gradients: whether any are wanted.
-            biases: whether those of the sampled biases are wanted too.
-            true_weight: what a true class counts in the logistic loss.
-        """
+    def shared_pass(given: PassInputs) -> LossesAndGradients:
+        """One pass over the logits of a batch with a sample that all rows share."""
         raise NotImplementedError
 
     @staticmethod
-    def per_row_pass(
-        input: Tensor,
-        weight: Tensor,
-        targets: Tensor,
-        ids: Tensor,  # (B, S)
-        true_offsets: Tensor | None,
-        offsets: Tensor | None,
-        excluded: Tensor | None,
-        row_scale: Tensor | None,
-        *,
-        softmax: bool,
-        remove_hits: bool,
-        temperature: float,
-        cosine: bool,
-        gradients: bool,
-        biases: bool = True,
-        true_weight: float = 1.0,
-    ) -> LossesAndGradients:
+    def per_row_pass(given: PassInputs) -> LossesAndGradients:
         """The same where each row has a sample of its own; the factors are there with or without `biases`."""
         raise NotImplementedError
 
     @staticmethod
-    def full_pass(
-        input: Tensor,  # (B, D), float32 or float64
-        weight: Tensor,  # (C, D), contiguous, in the same dtype
-        bias: Tensor | None,  # (C,)
-        targets: Tensor,  # (B, T)
-        row_scale: Tensor | None,  # (B,)
-        *,
-        softmax: bool,
-        temperature: float,
-        needs: tuple[bool, bool, bool],  # which gradients are wanted: of input, weight and bias
-    ) -> LossesAndGradients:
+    def full_pass(given: FullPassInputs) -> LossesAndGradients:
         """One pass over the logits of all classes, with gradients.
 
         As `shared_pass` with a sample of all classes in order, from which true classes are removed, but that what

@@ -7,7 +7,7 @@ from torch import Tensor
 import pass_oracle
 from logq.candidates import IGNORED
 from logq.kernels.cpp.loss_passes import per_row_pass, shared_pass
-from logq.kernels.passes import LossesAndGradients
+from logq.kernels.passes import LossesAndGradients, PassInputs
 from pass_oracle import arguments, assert_alike
 
 FUNCTIONS = {"shared": shared_pass, "per row": per_row_pass}
@@ -89,12 +89,8 @@ def test_rows_of_the_table_may_be_apart(shape, softmax):
     wide[:, 2:7] = given[1]
     expected = both(shape, given, softmax=softmax)[1]
     given[1] = wide[:, 2:7]
-    assert_alike(
-        (
-            FUNCTIONS[shape](*given, softmax=softmax, remove_hits=True, temperature=1.0, cosine=False, gradients=True),
-            expected,
-        )
-    )
+    options = {"softmax": softmax, "remove_hits": True, "temperature": 1.0, "cosine": False, "gradients": True}
+    assert_alike((FUNCTIONS[shape](PassInputs(*given, **options)), expected))
 
 
 @pytest.mark.parametrize("softmax", [False, True])

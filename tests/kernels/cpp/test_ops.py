@@ -12,6 +12,7 @@ from logq import kernels
 from logq.functional import full_loss, sampled_loss
 from logq.kernels import updates
 from logq.kernels.cpp.loss_passes import per_row_pass, shared_pass
+from logq.kernels.passes import PassInputs
 from logq.nn import SampledSoftmaxLoss
 from logq.objectives import OBJECTIVES
 from logq.samplers import Uniform
@@ -88,9 +89,8 @@ def test_an_op_is_its_function(per_row):
     given = arguments(per_row, torch.float64)
     op = torch.ops.logq.per_row_pass if per_row else torch.ops.logq.shared_pass
     function = per_row_pass if per_row else shared_pass
-    for actual, expected in zip(
-        op(*given, **ON, **OPTIONS, gradients=True), function(*given, **OPTIONS, gradients=True), strict=True
-    ):
+    inputs = PassInputs(*given, **OPTIONS, gradients=True)
+    for actual, expected in zip(op(*inputs, **ON), function(inputs), strict=True):
         assert torch.equal(actual, expected)
 
 

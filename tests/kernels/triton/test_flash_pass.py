@@ -16,7 +16,7 @@ pytest.importorskip("triton", reason="Triton is there for Linux alone")
 
 from logq import kernels, optim
 from logq.functional import full_softmax_loss, sampled_loss
-from logq.kernels.passes import LossesAndGradients
+from logq.kernels.passes import FullPassInputs, LossesAndGradients, PassInputs
 from logq.kernels.triton import flash_pass, shared_pass
 from logq.kernels.triton.flash_pass import FlashTiles, runs_on_tensor_cores, splits_of, tiles_of
 from logq.objectives import OBJECTIVES
@@ -48,7 +48,7 @@ def precision() -> Iterator[Any]:
 def exactly(given: list[Tensor | None], **options: Any) -> LossesAndGradients:
     """The oracle in float64, of the numbers that are given."""
     wide = [None if x is None else x.double() if x.is_floating_point() else x for x in given]
-    return losses_and_gradients(*wide, **options)  # pyright: ignore[reportArgumentType]
+    return losses_and_gradients(PassInputs(*wide, **options))  # pyright: ignore[reportArgumentType]
 
 
 def relative(found: Tensor, exact: Tensor) -> float:
@@ -65,7 +65,7 @@ def errors(storage: torch.dtype, sizes: tuple[int, ...], **options: Any) -> list
     if options.get("cosine"):
         given[0] = torch.nn.functional.normalize(given[0], dim=1)
     options = {"softmax": False, "remove_hits": True, "temperature": 0.7, "cosine": False, "gradients": True} | options
-    found, exact = flash_pass.flash_pass(*given, **options), exactly(given, **options)
+    found, exact = flash_pass.flash_pass(PassInputs(*given, **options)), exactly(given, **options)  # pyright: ignore[reportArgumentType]
     assert all(part.dtype is torch.float32 for part in found)
     return [relative(*parts) for parts in zip(found, exact, strict=True)]
 
@@ -103,7 +103,7 @@ def test_a_row_of_which_nothing_is_left_but_its_class() -> None:
     targets, ids = torch.tensor([[2], [3], [-100]]), torch.full((40,), 2)
     options: dict[str, Any] = {"softmax": True, "remove_hits": True, "temperature": 1.0, "cosine": False}
     given = [x, weight, targets, ids, None, None, None, None]
-    found = flash_pass.flash_pass(*given, gradients=True, **options)  # pyright: ignore[reportArgumentType]
+    found = flash_pass.flash_pass(PassInputs(*given, gradients=True, **options))  # pyright: ignore[reportArgumentType]
     for part, exact in zip(found, exactly(given, gradients=True, **options), strict=True):  # pyright: ignore[reportArgumentType]
         torch.testing.assert_close(part.double(), exact, rtol=1e-5, atol=1e-6)
     assert found.losses[0] == found.losses[2] == 0
@@ -116,7 +116,7 @@ def test_logits_far_from_zero() -> None:
         assert given[1] is not None
         given[0], given[1] = 100 * given[0].sign(), 100 * given[1].sign()
         options = {"softmax": softmax, "remove_hits": True, "temperature": 1.0, "cosine": False, "gradients": True}
-        found, exact = flash_pass.flash_pass(*given, **options), exactly(given, **options)  # pyright: ignore[reportArgumentType]
+        found, exact = flash_pass.flash_pass(PassInputs(*given, **options)), exactly(given, **options)  # pyright: ignore[reportArgumentType]
         for part, right in zip(found, exact, strict=True):
             assert part.isfinite().all()
             torch.testing.assert_close(part.double(), right, rtol=1e-5, atol=1e-5)
@@ -142,10 +142,10 @@ def test_small_factors_keep_their_bits_in_float16(scale: float) -> None:
     given[0] = given[0].half()  # pyright: ignore[reportOptionalMemberAccess]
     given[7] = scale * (torch.rand(20) + 0.5)
     options = {"softmax": True, "remove_hits": True, "temperature": 0.1, "cosine": False, "gradients": True}
-    found, exact = flash_pass.flash_pass(*given, **options), exactly(given, **options)  # pyright: ignore[reportArgumentType]
+    found, exact = flash_pass.flash_pass(PassInputs(*given, **options)), exactly(given, **options)  # pyright: ignore[reportArgumentType]
     assert max(relative(*parts) for parts in zip(found, exact, strict=True)) < 5e-6
     given[7] = torch.zeros(20)
-    assert not flash_pass.flash_pass(*given, **options).row_gradient.any()  # pyright: ignore[reportArgumentType]
+    assert not flash_pass.flash_pass(PassInputs(*given, **options)).row_gradient.any()  # pyright: ignore[reportArgumentType]
 
 
 class Largest(TorchDispatchMode):
@@ -167,7 +167,7 @@ def test_no_matrix_of_logits_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     given[0] = given[0].bfloat16()  # pyright: ignore[reportOptionalMemberAccess]
     options = {"softmax": True, "remove_hits": True, "temperature": 1.0, "cosine": False, "gradients": True}
     with Largest() as largest:
-        shared_pass.shared_pass(*given, **options)  # pyright: ignore[reportArgumentType]
+        shared_pass.shared_pass(PassInputs(*given, **options))  # pyright: ignore[reportArgumentType]
     assert largest.size <= 4 * 150 * 8
 
 
@@ -243,10 +243,10 @@ def test_all_classes(storage: Any, softmax: bool, precision: Any, monkeypatch: p
     row_scale = torch.rand(21, dtype=torch.promote_types(dtype, torch.float32))
     for of_bias, needs in ((bias, (True, True, True)), (None, (True, True, False)), (bias, (True, False, False))):
         options: dict[str, Any] = {"softmax": softmax, "temperature": 0.7, "needs": needs}
-        found = shared_pass.full_pass(x, weight, of_bias, targets, row_scale, **options)
+        found = shared_pass.full_pass(FullPassInputs(x, weight, of_bias, targets, row_scale, **options))
         wide = None if of_bias is None else of_bias.double()
         exact = kernels.backend("cpp").full_pass(  # pyright: ignore[reportAttributeAccessIssue]
-            x.double(), weight.double(), wide, targets, row_scale.double(), **options
+            FullPassInputs(x.double(), weight.double(), wide, targets, row_scale.double(), **options)
         )
         assert relative(found.losses, exact.losses) < worst
         assert relative(found.input_gradient, exact.input_gradient) < worst

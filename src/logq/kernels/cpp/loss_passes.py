@@ -13,55 +13,40 @@ from logq.kernels import _native
 from logq.kernels.cpp.arrays import ClassWeights, array, class_weights, contiguous_in, maybe_array, maybe_in, running
 from logq.kernels.cpp.tiles import LossInputs, TileHits, Tiles, find_hits
 from logq.kernels.logits import computed_dtype
-from logq.kernels.passes import LossesAndGradients
+from logq.kernels.passes import FullPassInputs, LossesAndGradients, PassInputs
 
 __all__ = ["full_pass", "per_row_pass", "shared_pass"]
 
 
-def shared_pass(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    targets: Tensor,  # (B, T), negative where there is no class
-    ids: Tensor,  # (S,)
-    true_offsets: Tensor | None,  # (B, T), added to the logits
-    offsets: Tensor | None,  # (S,) or (B, S)
-    excluded: Tensor | None,  # (B, S) bool
-    row_scale: Tensor | None,  # (B,)
-    *,
-    softmax: bool,
-    remove_hits: bool,
-    temperature: float,
-    cosine: bool,
-    gradients: bool,
-    biases: bool = True,
-    true_weight: float = 1.0,
-) -> LossesAndGradients:
+def shared_pass(given: PassInputs) -> LossesAndGradients:
     """The pass over a sample that all rows share; see logq.kernels.passes.
 
     For a tile of rows: logits = input x sampled rows', in place to factors, then factors x sampled rows and
     factors' x input. Takes memory for (B + 2 S) D numbers and one tile. The tiles count true classes once; what
     `true_weight` changes is one number a true class, and is put in afterwards.
     """
-    dtype = computed_dtype(input, weight)
+    input, temperature, cosine, gradients = given.input, given.temperature, given.cosine, given.gradients
+    dtype, true_weight = computed_dtype(input, given.weight), given.true_weight
     input = contiguous_in(dtype, input)
-    table = class_weights(weight, targets, ids, dtype)
+    table = class_weights(given.weight, given.targets, given.ids, dtype)
     sampled = table.weight.index_select(0, table.ids)
     if sampled.dtype is not dtype:
         sampled = sampled.to(dtype)
     if cosine:
         sampled = normalize(sampled, dim=1)
+    true_offsets = maybe_in(dtype, given.true_offsets)
     inputs = LossInputs(
         targets=table.targets,
-        true_logits=_true_logits(input, table, maybe_in(dtype, true_offsets), temperature, cosine),
-        offsets=maybe_in(dtype, offsets),
-        excluded=None if excluded is None else excluded.contiguous(),
-        row_scale=maybe_in(dtype, row_scale),
-        hits=find_hits(table.targets, table.ids) if remove_hits else None,
+        true_logits=_true_logits(input, table, true_offsets, temperature, cosine),
+        offsets=maybe_in(dtype, given.offsets),
+        excluded=None if given.excluded is None else given.excluded.contiguous(),
+        row_scale=maybe_in(dtype, given.row_scale),
+        hits=find_hits(table.targets, table.ids) if given.remove_hits else None,
         temperature=temperature,
-        softmax=softmax,
+        softmax=given.softmax,
     )
     tiles = Tiles(input, sampled, inputs, gradients=gradients)
-    made = _multiplied(tiles, needs=(gradients, gradients, gradients and biases))
+    made = _multiplied(tiles, needs=(gradients, gradients, gradients and given.biases))
     if true_weight != 1:
         tiles.losses.add_(_positive_losses(inputs.true_logits, table.targets), alpha=true_weight - 1)
         tiles.true_factors.mul_(true_weight)
@@ -70,37 +55,28 @@ def shared_pass(
     return made
 
 
-def full_pass(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    bias: Tensor | None,  # (C,)
-    targets: Tensor,  # (B, T)
-    row_scale: Tensor | None,  # (B,)
-    *,
-    softmax: bool,
-    temperature: float,
-    needs: tuple[bool, bool, bool],
-) -> LossesAndGradients:
+def full_pass(given: FullPassInputs) -> LossesAndGradients:
     """The pass over all classes; see logq.kernels.passes."""
-    of_inputs, of_classes, of_biases = needs
-    classes = torch.arange(weight.shape[0], device="cpu")
-    input, targets = contiguous_in(input.dtype, input), targets.contiguous()
-    table = class_weights(weight, targets, classes, input.dtype)
+    of_inputs, of_classes, of_biases = given.needs
+    classes = torch.arange(given.weight.shape[0], device="cpu")
+    input, targets = contiguous_in(given.input.dtype, given.input), given.targets.contiguous()
+    table = class_weights(given.weight, targets, classes, input.dtype)
     is_true = targets != IGNORED
     begin = targets.where(is_true, 0)
-    offsets = None if bias is None else (bias.detach() / temperature).contiguous()
+    offsets = None if given.bias is None else (given.bias.detach() / given.temperature).contiguous()
+    true_offsets = None if offsets is None else offsets[begin]
     inputs = LossInputs(
         targets=targets,
-        true_logits=_true_logits(input, table, None if offsets is None else offsets[begin], temperature, False),
+        true_logits=_true_logits(input, table, true_offsets, given.temperature, False),
         offsets=offsets,
         excluded=None,
-        row_scale=row_scale,
+        row_scale=given.row_scale,
         hits=TileHits(classes, begin, begin + is_true),
-        temperature=temperature,
-        softmax=softmax,
+        temperature=given.temperature,
+        softmax=given.softmax,
     )
     tiles = Tiles(input, table.weight, inputs, gradients=True)
-    made = _multiplied(tiles, needs=needs)
+    made = _multiplied(tiles, needs=given.needs)
     if of_inputs:
         _add_true_rows(made.input_gradient, table, tiles.true_factors, False)
     for column, factors in zip(begin.unbind(dim=1), tiles.true_factors.unbind(dim=1), strict=True):
@@ -111,30 +87,15 @@ def full_pass(
     return made
 
 
-def per_row_pass(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    targets: Tensor,  # (B, T), negative where there is no class
-    ids: Tensor,  # (B, S)
-    true_offsets: Tensor | None,  # (B, T), added to the logits
-    offsets: Tensor | None,  # (B, S)
-    excluded: Tensor | None,  # (B, S) bool
-    row_scale: Tensor | None,  # (B,)
-    *,
-    softmax: bool,
-    remove_hits: bool,
-    temperature: float,
-    cosine: bool,
-    gradients: bool,
-    biases: bool = True,
-    true_weight: float = 1.0,
-) -> LossesAndGradients:
+def per_row_pass(given: PassInputs) -> LossesAndGradients:
     """The pass where each row has a sample of its own; see logq.kernels.passes.
 
     A row's classes are gathered, multiplied, turned into a loss and added to the gradient of its input while they are
     in the cache; those of the next row are fetched meanwhile. The loop counts true classes once; what `true_weight`
     changes takes their rows once more.
     """
+    input, weight, targets, ids = given.input, given.weight, given.targets, given.ids
+    cosine, gradients, true_weight = given.cosine, given.gradients, given.true_weight
     dtype = computed_dtype(input, weight)
 
     def empty(*shape: int) -> Tensor:
@@ -143,19 +104,19 @@ def per_row_pass(
     losses = torch.empty(input.shape[0], dtype=dtype, device="cpu")
     input_gradient, true_factors, factors = empty(*input.shape), empty(*targets.shape), empty(*ids.shape)
     table = class_weights(weight, targets, ids, dtype)
-    input, true_offsets = contiguous_in(dtype, input), maybe_in(dtype, true_offsets)
+    input, true_offsets = contiguous_in(dtype, input), maybe_in(dtype, given.true_offsets)
     _native.row_losses(
         array(input),
         *table.rows_of_targets,
         array(table.ids),
         true_offsets=maybe_array(true_offsets),
-        offsets=maybe_array(maybe_in(dtype, offsets)),
-        excluded=maybe_array(None if excluded is None else excluded.contiguous()),
-        row_scale=maybe_array(maybe_in(dtype, row_scale)),
-        inverse_temperature=1 / temperature,
+        offsets=maybe_array(maybe_in(dtype, given.offsets)),
+        excluded=maybe_array(None if given.excluded is None else given.excluded.contiguous()),
+        row_scale=maybe_array(maybe_in(dtype, given.row_scale)),
+        inverse_temperature=1 / given.temperature,
         cosine=cosine,
-        softmax=softmax,
-        remove_hits=remove_hits,
+        softmax=given.softmax,
+        remove_hits=given.remove_hits,
         losses=array(losses),
         input_gradient=array(input_gradient) if gradients else None,
         true_factors=array(true_factors) if gradients else None,
@@ -163,7 +124,7 @@ def per_row_pass(
         **running(),
     )
     if true_weight != 1:
-        true_logits = _true_logits(input, table, true_offsets, temperature, cosine)
+        true_logits = _true_logits(input, table, true_offsets, given.temperature, cosine)
         losses.add_(_positive_losses(true_logits, table.targets), alpha=true_weight - 1)
         if gradients:
             more = true_factors * (true_weight - 1)

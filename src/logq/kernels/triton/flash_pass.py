@@ -19,9 +19,8 @@ from typing import Final, NamedTuple
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
-from logq.kernels.passes import LossesAndGradients
+from logq.kernels.passes import LossesAndGradients, PassInputs
 from logq.kernels.triton.flash_kernels import rows_kernel, sample_kernel
 from logq.kernels.triton.launching import (
     capability,
@@ -29,6 +28,7 @@ from logq.kernels.triton.launching import (
     least_capability,
     multiprocessors,
     product_precision,
+    readable,
     trap_if,
     traps,
 )
@@ -143,26 +143,10 @@ def how_products_are_made(input: torch.dtype, weight: torch.dtype, dim: int) -> 
     return f'on tensor cores, products in TF32, as precision is "{precision}"'
 
 
-def flash_pass(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    targets: Tensor,  # (B, T), negative where there is no class
-    ids: Tensor | None,  # (S,); None for all classes
-    true_offsets: Tensor | None,  # (B, T), added to the logits
-    offsets: Tensor | None,  # (S,) or (B, S)
-    excluded: Tensor | None,  # (B, S) bool
-    row_scale: Tensor | None,  # (B,)
-    *,
-    softmax: bool,
-    remove_hits: bool,
-    temperature: float,
-    cosine: bool,
-    gradients: bool,
-    of_table: bool = True,
-    biases: bool = True,
-    true_weight: float = 1.0,
-) -> LossesAndGradients:
+def flash_pass(given: PassInputs, *, over_all: bool = False, of_table: bool = True) -> LossesAndGradients:
     """Either pass; arguments as of logq.kernels.triton.shared_pass.by_tiles."""
+    input, weight, targets, offsets = given.input, readable(given.weight), given.targets, given.offsets
+    row_scale, gradients, ids = given.row_scale, given.gradients, None if over_all else given.ids
     (rows, dim), num_true = input.shape, targets.shape[1]
     sample = weight.shape[0] if ids is None else len(ids)
     narrow = is_half(input.dtype, weight.dtype)
@@ -171,7 +155,7 @@ def flash_pass(
     losses = torch.empty(rows, dtype=torch.float32, device=input.device)
     of_rows = losses.new_empty(2, rows)  # the greatest logit of each, and what powers are multiplied by
     true_factors = losses.new_empty(rows, num_true) if gradients else nothing
-    of_table, biases = gradients and of_table, gradients and of_table and biases
+    of_table, biases = gradients and of_table, gradients and of_table and given.biases
     # What a sample adds is summed once more, with what true classes add; over all classes there is nothing else.
     row_gradient = torch.zeros(
         (sample, dim) if of_table else (0,),
@@ -182,19 +166,19 @@ def flash_pass(
     largest = None
     if input.dtype is torch.float16 and narrow and row_scale is not None:
         largest = row_scale.abs().amax() if rows else None
-    given = {
+    constants = {
         "NUM_TRUE": num_true,
         "DIM": dim,
-        "SOFTMAX": softmax,
-        "REMOVE_HITS": remove_hits,
-        "COSINE": cosine,
+        "SOFTMAX": given.softmax,
+        "REMOVE_HITS": given.remove_hits,
+        "COSINE": given.cosine,
         "OWN_OFFSETS": offsets is not None and offsets.dim() == 2,
         "PARTS": parts,
         "PRODUCTS": {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}[input.dtype] if narrow else tl.float32,
         "WIDENS": triton.knobs.runtime.interpret,
     }
-    marks = None if excluded is None else excluded.view(torch.uint8)
-    sizes = rows, sample, weight.shape[0], weight.stride(0), 1 / temperature
+    marks = None if given.excluded is None else given.excluded.view(torch.uint8)
+    sizes = rows, sample, weight.shape[0], weight.stride(0), 1 / given.temperature
 
     tiles = tiles_of("sample", dim, narrow=narrow, capability=capability(input.device))
     chunks = triton.cdiv(dim, tiles.dim) if gradients else 1
@@ -207,7 +191,7 @@ def flash_pass(
             (triton.cdiv(rows, tiles.rows), splits, chunks),
             *(input, weight, targets, ids, offsets, marks, sums, partial, *sizes),
             triton.cdiv(triton.cdiv(sample, splits), tiles.classes) * tiles.classes,
-            **given,
+            **constants,
             ROWS=tiles.rows,
             CLASSES=tiles.classes,
             DIM_BLOCK=tiles.dim,
@@ -219,14 +203,14 @@ def flash_pass(
         launch(
             end_kernel,
             (rows,),
-            *(input, weight, targets, true_offsets, row_scale, sums, partial, losses, true_factors, of_rows),
-            *(rows, weight.shape[0], weight.stride(0), splits, 1 / temperature, true_weight),
+            *(input, weight, targets, given.true_offsets, row_scale, sums, partial, losses, true_factors, of_rows),
+            *(rows, weight.shape[0], weight.stride(0), splits, 1 / given.temperature, given.true_weight),
             NUM_TRUE=num_true,
             TRUE_BLOCK=triton.next_power_of_2(num_true),
             DIM=dim,
             DIM_BLOCK=triton.next_power_of_2(dim),
-            SOFTMAX=softmax,
-            COSINE=cosine,
+            SOFTMAX=given.softmax,
+            COSINE=given.cosine,
             GRADIENTS=gradients,
             TRAPS=traps(),
             num_warps=1 if dim <= 128 else 4,
@@ -245,7 +229,7 @@ def flash_pass(
             *(input, weight, targets, ids, offsets, marks, of_rows, largest),
             *(true_factors if ids is None else None, of_sample, of_bias, *sizes),
             triton.cdiv(triton.cdiv(rows, splits), tiles.rows) * tiles.rows,
-            **given,
+            **constants,
             ROWS=tiles.rows,
             CLASSES=tiles.classes,
             DIM_BLOCK=tiles.dim,

@@ -9,41 +9,23 @@ logits.
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
 from logq.kernels.logits import computed_dtype
-from logq.kernels.passes import LossesAndGradients
+from logq.kernels.passes import LossesAndGradients, PassInputs
 from logq.kernels.triton.launching import TYPES, blocks_of_rows, launch, readable, trap_if, traps
 
 __all__ = ["per_row_pass"]
 
 
-def per_row_pass(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    targets: Tensor,  # (B, T), negative where there is no class
-    ids: Tensor,  # (B, S)
-    true_offsets: Tensor | None,  # (B, T), added to the logits
-    offsets: Tensor | None,  # (B, S)
-    excluded: Tensor | None,  # (B, S) bool
-    row_scale: Tensor | None,  # (B,)
-    *,
-    softmax: bool,
-    remove_hits: bool,
-    temperature: float,
-    cosine: bool,
-    gradients: bool,
-    biases: bool = True,
-    true_weight: float = 1.0,
-) -> LossesAndGradients:
+def per_row_pass(given: PassInputs) -> LossesAndGradients:
     """The pass where each row has a sample of its own, in one launch; see logq.kernels.passes."""
-    dtype, weight = computed_dtype(input, weight), readable(weight)
-    rows, dim = input.shape
-    num_true, num_sampled = targets.shape[1], ids.shape[1]
+    input, weight = given.input, readable(given.weight)
+    dtype, (rows, dim) = computed_dtype(input, weight), input.shape
+    num_true, num_sampled = given.targets.shape[1], given.ids.shape[1]
     nothing = input.new_empty(0, dtype=dtype)
     losses = input.new_empty(rows, dtype=dtype)
     made = nothing, nothing, nothing
-    if gradients:
+    if given.gradients:
         made = tuple(input.new_empty(rows, width, dtype=dtype) for width in (dim, num_true, num_sampled))
     if rows:
         size = blocks_of_rows(dim, num_sampled)
@@ -52,28 +34,28 @@ def per_row_pass(
             (rows,),
             input,
             weight,
-            targets,
-            ids,
-            true_offsets,
-            offsets,
-            None if excluded is None else excluded.view(torch.uint8),
-            row_scale,
+            given.targets,
+            given.ids,
+            given.true_offsets,
+            given.offsets,
+            None if given.excluded is None else given.excluded.view(torch.uint8),
+            given.row_scale,
             losses,
             *made,
             weight.shape[0],
             num_sampled,
             weight.stride(0),
-            1 / temperature,
-            true_weight,
+            1 / given.temperature,
+            given.true_weight,
             NUM_TRUE=num_true,
             TRUE_BLOCK=triton.next_power_of_2(num_true),
             DIM=dim,
             DIM_BLOCK=size.dim,
             BLOCK=size.classes,
-            SOFTMAX=softmax,
-            REMOVE_HITS=remove_hits,
-            COSINE=cosine,
-            GRADIENTS=gradients,
+            SOFTMAX=given.softmax,
+            REMOVE_HITS=given.remove_hits,
+            COSINE=given.cosine,
+            GRADIENTS=given.gradients,
             REAL=TYPES[dtype],
             TRAPS=traps(),
             num_warps=size.warps,

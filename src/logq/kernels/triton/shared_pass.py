@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from logq.kernels.logits import chunk_logits, computed_dtype
-from logq.kernels.passes import LossesAndGradients
+from logq.kernels.passes import FullPassInputs, LossesAndGradients, PassInputs
 from logq.kernels.triton.flash_pass import flash_pass, runs_on_tensor_cores
 from logq.kernels.triton.launching import TYPES, launch, readable
 from logq.kernels.triton.per_row_pass import end_of_softmax, of_negatives, of_true_classes
@@ -31,72 +31,35 @@ TILE = 1 << 24
 BLOCK = 1024
 
 
-def shared_pass(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    targets: Tensor,  # (B, T), negative where there is no class
-    ids: Tensor,  # (S,)
-    true_offsets: Tensor | None,  # (B, T), added to the logits
-    offsets: Tensor | None,  # (S,) or (B, S)
-    excluded: Tensor | None,  # (B, S) bool
-    row_scale: Tensor | None,  # (B,)
-    *,
-    softmax: bool,
-    remove_hits: bool,
-    temperature: float,
-    cosine: bool,
-    gradients: bool,
-    biases: bool = True,
-    true_weight: float = 1.0,
-) -> LossesAndGradients:
+def shared_pass(given: PassInputs) -> LossesAndGradients:
     """The pass over a sample that all rows share; see logq.kernels.passes."""
-    weight = readable(weight)
-    tensors = input, weight, targets, ids, true_offsets, offsets, excluded, row_scale
-    options = {
-        "softmax": softmax,
-        "remove_hits": remove_hits,
-        "temperature": temperature,
-        "cosine": cosine,
-        "gradients": gradients,
-        "biases": biases,
-        "true_weight": true_weight,
-    }
-    return pass_for(input, weight)(*tensors, **options)
+    return pass_for(given.input, given.weight)(given)
 
 
-def full_pass(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    bias: Tensor | None,  # (C,)
-    targets: Tensor,  # (B, T)
-    row_scale: Tensor | None,  # (B,)
-    *,
-    softmax: bool,
-    temperature: float,
-    needs: tuple[bool, bool, bool],
-) -> LossesAndGradients:
+def full_pass(given: FullPassInputs) -> LossesAndGradients:
     """The pass over all classes; see logq.kernels.passes."""
+    input, weight, targets, needs = given.input.contiguous(), given.weight, given.targets.contiguous(), given.needs
     offsets = true_offsets = None
-    if bias is not None:
-        offsets = (bias.detach().to(computed_dtype(input, weight)) / temperature).contiguous()
+    if given.bias is not None:
+        offsets = (given.bias.detach().to(computed_dtype(input, weight)) / given.temperature).contiguous()
         true_offsets = offsets.index_select(0, targets.clamp(min=0).view(-1)).view(targets.shape)
-    return pass_for(input, weight)(
-        input.contiguous(),
+    all_classes = PassInputs(
+        input,
         weight,
-        targets.contiguous(),
-        None,
-        true_offsets,
-        offsets,
-        None,
-        row_scale,
-        softmax=softmax,
+        targets,
+        ids=targets,  # nobody looks at them: all are taken
+        true_offsets=true_offsets,
+        offsets=offsets,
+        excluded=None,
+        row_scale=given.row_scale,
+        softmax=given.softmax,
         remove_hits=True,
-        temperature=temperature,
+        temperature=given.temperature,
         cosine=False,
         gradients=True,
-        of_table=needs[1] or needs[2],
         biases=needs[2],
     )
+    return pass_for(input, weight)(all_classes, over_all=True, of_table=needs[1] or needs[2])
 
 
 def pass_for(input: Tensor, weight: Tensor) -> Callable[..., LossesAndGradients]:
@@ -104,46 +67,31 @@ def pass_for(input: Tensor, weight: Tensor) -> Callable[..., LossesAndGradients]
     return flash_pass if runs_on_tensor_cores(input.dtype, weight.dtype, input.shape[1]) else by_tiles
 
 
-def by_tiles(
-    input: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    ids: Tensor | None,
-    true_offsets: Tensor | None,
-    offsets: Tensor | None,
-    excluded: Tensor | None,
-    row_scale: Tensor | None,
-    *,
-    softmax: bool,
-    remove_hits: bool,
-    temperature: float,
-    cosine: bool,
-    gradients: bool,
-    of_table: bool = True,
-    biases: bool = True,
-    true_weight: float = 1.0,
-) -> LossesAndGradients:
+def by_tiles(given: PassInputs, *, over_all: bool = False, of_table: bool = True) -> LossesAndGradients:
     """Either pass, by products of torch's.
 
-    Args, besides those of logq.kernels.passes:
-        ids: None for all classes; what true classes add is in the gradients of the table and of biases, too, then.
+    Args:
+        given: as for `shared_pass`.
+        over_all: take all classes and not `ids`; what true classes add is in the gradients of the table and of biases,
+            too, then.
         of_table: whether these are wanted.
     """
-    dtype = computed_dtype(input, weight)
+    input, targets, offsets, temperature = given.input, given.targets, given.offsets, given.temperature
+    dtype, gradients, ids = computed_dtype(input, given.weight), given.gradients, None if over_all else given.ids
     (rows, dim), num_true = input.shape, targets.shape[1]
-    input = input.to(dtype)
+    input, weight = input.to(dtype), readable(given.weight)
     is_true = targets >= 0
     sampled = weight.to(dtype) if ids is None else weight.index_select(0, ids).to(dtype)
     true_rows = weight.index_select(0, targets.where(is_true, 0).view(-1)).to(dtype)
-    if cosine:
+    if given.cosine:
         sampled, true_rows = normalize(sampled, dim=1), normalize(true_rows, dim=1)
     num_sampled = len(sampled)
     true_rows = true_rows.view(rows, num_true, dim).masked_fill(~is_true[..., None], 0.0)
     true_logits = (input[:, None] * true_rows).sum(dim=2) / temperature
-    if true_offsets is not None:
-        true_logits = (true_logits + true_offsets).masked_fill(~is_true, 0.0)
+    if given.true_offsets is not None:
+        true_logits = (true_logits + given.true_offsets).masked_fill(~is_true, 0.0)
     nothing = input.new_empty(0)
-    of_table, biases = gradients and of_table, gradients and of_table and biases
+    of_table, biases = gradients and of_table, gradients and of_table and given.biases
     losses = input.new_empty(rows)
     true_factors = input.new_empty(rows, num_true) if gradients else losses
     input_gradient = input.new_empty(rows, dim) if gradients else nothing
@@ -162,19 +110,19 @@ def by_tiles(
             targets[tile],
             ids,
             offsets if offsets is None or offsets.dim() == 1 else offsets[tile],
-            None if excluded is None else excluded[tile].view(torch.uint8),
-            None if row_scale is None else row_scale[tile],
+            None if given.excluded is None else given.excluded[tile].view(torch.uint8),
+            None if given.row_scale is None else given.row_scale[tile],
             losses[tile],
             true_factors[tile],
             num_sampled,
             0 if offsets is None or offsets.dim() == 1 else num_sampled,
             1 / temperature,
-            true_weight,
+            given.true_weight,
             NUM_TRUE=num_true,
             TRUE_BLOCK=triton.next_power_of_2(num_true),
             BLOCK=min(BLOCK, triton.next_power_of_2(max(1, num_sampled))),
-            SOFTMAX=softmax,
-            REMOVE_HITS=remove_hits,
+            SOFTMAX=given.softmax,
+            REMOVE_HITS=given.remove_hits,
             GRADIENTS=gradients,
             REAL=TYPES[dtype],
         )
