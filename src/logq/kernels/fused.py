@@ -18,7 +18,7 @@ from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Negatives, Objective, logistic, softmax
 from logq.tracing import goes_forward, in_transform, is_exported
 
-__all__ = ["TRANSFORMED", "FusedBackend", "refuses_distribution"]
+__all__ = ["TRANSFORMED", "FusedBackend", "refuses_distribution", "refuses_draws"]
 
 PASSES: Final = {"sampled_loss": ("shared_pass", "per_row_pass"), "full_loss": ("full_pass",)}
 """The ops that are made of passes, and the passes of which they need one at least."""
@@ -58,6 +58,16 @@ class FusedBackend(Passes):
             lacks = self._lacks_full(case.gradients, case.reduction, case.cosine, case.dtype, same_dtype)
             return lacks or (TRANSFORMED if case.transformed and not case.compiled else own_full_loss(case.objective))
         return ""
+
+    @staticmethod
+    def drawn_and_counted(*arguments: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """`counted_distinct_draws` in one pass, where a backend has one; None where that cannot count."""
+        return None
+
+    def counted_distinct_draws(self, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """In one pass where there is one; otherwise as any backend does."""
+        made = self.drawn_and_counted(*arguments, **options)
+        return super().counted_distinct_draws(*arguments, **options) if made is None else made
 
     # ---------------------------------------------------------------------------------------------- the op sampled_loss
 
@@ -238,6 +248,18 @@ def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
     if not isinstance(distribution, OF_PARTS):
         return f"compiled code knows no distribution of class {type(distribution).__name__}"
     return TRANSFORMED if transformed else ""
+
+
+def refuses_draws(op: str, case: Case) -> str:
+    """Why an op of draws that is compiled runs on the reference in a case; "" where it does not, and for other ops.
+
+    Example:
+        >>> refuses_draws("places_of", Case(transformed=True)) == TRANSFORMED
+        True
+    """
+    if op in ("draws", "distinct_draws") and case.distribution is not None:
+        return refuses_distribution(case.distribution, case.transformed)
+    return TRANSFORMED if op in ("places_of", "log_inclusion") and case.transformed else ""
 
 
 def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, ...]) -> str:

@@ -1,13 +1,9 @@
 """The C++ backend: passes and ops compiled into logq.kernels._native."""
 
-from typing import Any
-
-from torch import Tensor
-
 from logq.kernels import reference_draws
 from logq.kernels.cpp import compiled_draws, loss_passes, row_sums
 from logq.kernels.fallback import Case
-from logq.kernels.fused import TRANSFORMED, FusedBackend, refuses_distribution
+from logq.kernels.fused import FusedBackend, refuses_draws
 
 __all__ = ["CppBackend"]
 
@@ -38,16 +34,8 @@ class CppBackend(FusedBackend):
     distinct_draws = staticmethod(compiled_draws.distinct_draws)
     places_of = staticmethod(compiled_draws.places_of)
     log_inclusion = staticmethod(compiled_draws.log_inclusion)
-
-    def counted_distinct_draws(self, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draws and counts in one compiled pass, where there is one; otherwise as any backend does."""
-        made = compiled_draws.counted_distinct_draws(*arguments, **options)
-        return super().counted_distinct_draws(*arguments, **options) if made is None else made
+    drawn_and_counted = staticmethod(compiled_draws.counted_distinct_draws)
 
     def refusal(self, op: str, case: Case) -> str:
         """Why an op runs on the reference in a case; "" where it does not."""
-        if op in ("draws", "distinct_draws") and case.distribution is not None:
-            return refuses_distribution(case.distribution, case.transformed)
-        if op in ("places_of", "log_inclusion") and case.transformed:
-            return TRANSFORMED
-        return super().refusal(op, case)
+        return refuses_draws(op, case) or super().refusal(op, case)

@@ -1,12 +1,9 @@
 """The Triton backend: passes and draws as kernels for GPUs."""
 
-from typing import Any
-
 import torch
-from torch import Tensor
 
 from logq.kernels.fallback import Case
-from logq.kernels.fused import TRANSFORMED, FusedBackend, refuses_distribution
+from logq.kernels.fused import FusedBackend, refuses_draws
 from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_distinct, triton_draws
 from logq.kernels.triton.flash_pass import how_products_are_made
 
@@ -38,20 +35,12 @@ class TritonBackend(FusedBackend):
     distinct_draws = staticmethod(triton_distinct.distinct_draws)
     places_of = staticmethod(triton_distinct.places_of)
     log_inclusion = staticmethod(triton_distinct.log_inclusion)
+    drawn_and_counted = staticmethod(triton_distinct.counted_distinct_draws)
     counted_draws = staticmethod(triton_draws.counted_draws)  # pyright: ignore[reportAssignmentType]
-
-    def counted_distinct_draws(self, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draws and counts by the same launches, where a kernel knows these; otherwise as any backend does."""
-        made = triton_distinct.counted_distinct_draws(*arguments, **options)
-        return super().counted_distinct_draws(*arguments, **options) if made is None else made
 
     def refusal(self, op: str, case: Case) -> str:
         """Why an op runs on the reference in a case; "" where it does not."""
-        if op in ("draws", "distinct_draws") and case.distribution is not None:
-            return refuses_distribution(case.distribution, case.transformed)
-        if op in ("places_of", "log_inclusion") and case.transformed:
-            return TRANSFORMED
-        return super().refusal(op, case)
+        return refuses_draws(op, case) or super().refusal(op, case)
 
     def how(self, op: str, case: Case) -> str:
         """What products of a loss are made of, by types and by what torch is set to."""
