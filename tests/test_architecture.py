@@ -23,6 +23,7 @@ SOURCE = ROOT / "src" / "logq"
 
 # A module imports from its own package and from those that stand before it.
 PACKAGES = (
+    "_warnings",
     "_arguments",
     "_files",
     "_decoders",

@@ -13,12 +13,12 @@ import codecs
 import contextlib
 import os
 import unicodedata
-import warnings
 from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 
 from logq._arguments import ArgumentError, ArgumentTypeError
 from logq._compression import InputFile, open_bytes
+from logq._warnings import warn
 
 __all__ = [
     "GuessedEncodingWarning",
@@ -366,4 +366,4 @@ def warn_of_guess(text: Utf8Pieces) -> None:
     if text.guessed:
         shown = "Latin-1, as it is not UTF-8" if text.encoding == "latin-1" else text.encoding.upper()
         hint = "if that is wrong, convert it (iconv -f NAME -t UTF-8) or give encoding="
-        warnings.warn(f"{text.name}: read as {shown}; {hint}", GuessedEncodingWarning, stacklevel=3)
+        warn(f"{text.name}: read as {shown}; {hint}", GuessedEncodingWarning)

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._files import DamagedFileError, atomic_write, parsing
 from logq._model_file import DIGESTS, CheckpointWarning, digest_of, read_metadata, write_tensors
+from logq._warnings import warn
 from logq.distributed.checkpoint_parts import OwnRows, Part, as_array, has_own_length, leaves, name_of, part_of
 from logq.distributed.checkpoint_source import MANIFEST, Source, file_name, stored_name
 from logq.process_start import all_or_none
@@ -246,12 +246,11 @@ class Checkpoint:
         self._together(lambda: source.compare(dict(leaves(state)), state))
         values = self._together(lambda: source.load(state))
         if source.kept and own.is_first:
-            warnings.warn(
+            warn(
                 f"{self.folder / name}: saved by {manifest['processes']} processes, and {own.size} load it: "
                 f"{', '.join(source.kept[:3])}{', ...' * (len(source.kept) > 3)} of each process stay as they are, and "
                 "draw other numbers",
                 CheckpointWarning,
-                stacklevel=2,
             )
         return Loaded(manifest["step"], values)
 

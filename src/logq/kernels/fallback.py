@@ -1,8 +1,9 @@
 """Cases that fused backends leave to the reference, and the warning about them."""
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from logq._warnings import warn
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +82,7 @@ def report(op: str, backend: str, reason: str) -> bool:
     cause = op, backend, reason
     if cause not in _reported:
         text = f"logq runs {op} on the reference, not on {backend}: {reason}"
-        warnings.warn(text, FallbackWarning, stacklevel=3)
+        warn(text, FallbackWarning)
         _reported.add(cause)  # not where the warning was made an error: that is to be met again
     return True
 

@@ -1,11 +1,11 @@
 """Recognizing the columns of a log: by their names, and times by their values too."""
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from logq._arguments import ArgumentError, Verbatim
+from logq._warnings import warn
 from logq.logs.time_values import looks_like_time
 
 __all__ = [
@@ -230,7 +230,7 @@ def _time_column(names: Sequence[str], values: "Callable[[str], object] | None")
         order = "the order of rows counts as time; time=NAME (--time NAME) names one"
         note = f"no time column found among {shown}{maybe}: {order}"
         if like_times:
-            warnings.warn(f"time: {note}", GuessedColumnWarning, stacklevel=6)
+            warn(f"time: {note}", GuessedColumnWarning)
         return None, note
     others = [repr(name) for name in names if name != found and (name in by_words or name in like_times)]
     also = f"; it could also be {' or '.join(others)}" if others else ""

@@ -1,6 +1,5 @@
 """SASRec: causal self-attention over a history; Kang and McAuley, ICDM 2018, arXiv:1808.09781."""
 
-import warnings
 from typing import Any, ClassVar, cast
 
 import torch
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._warnings import warn
 from logq.candidates import IGNORED
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
@@ -224,9 +224,7 @@ class SASRec(SASRecConfig, NeuralRecommender):
         if not self.time_buckets:
             return {}
         if log.timestamps is None:
-            warnings.warn(
-                f"layer {self.layer!r} knows positions alone, as the log has no times", UserWarning, stacklevel=2
-            )
+            warn(f"layer {self.layer!r} knows positions alone, as the log has no times")
         return {"times": log.timestamps is not None}
 
     def _continue(self, grown: GrownLog, validation: HeldOut | None, options: FitOptions) -> None:

@@ -1,6 +1,5 @@
 """Checks of words: sentences are lists of strings, vocabularies have different words, counts fit their words."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
+from logq._warnings import warn
 
 __all__ = [
     "LONGEST_WORD",
@@ -202,11 +202,11 @@ def warn_of_odd_text(invalid_lines: int, long_words: int) -> None:
     if invalid_lines:
         lines = "1 line of the text has" if invalid_lines == 1 else f"{invalid_lines:,} lines of the text have"
         text = f"{lines} bytes that are not UTF-8, read as \N{REPLACEMENT CHARACTER}; if it is another, give encoding="
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warn(text)
     if long_words:
         words = (
             "1 word of more than 65,536 bytes was"
             if long_words == 1
             else (f"{long_words:,} words of more than 65,536 bytes were")
         )
-        warnings.warn(f"{words} left out of the text", UserWarning, stacklevel=3)
+        warn(f"{words} left out of the text")

@@ -2,13 +2,13 @@
 
 import contextlib
 import math
-import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_int
+from logq._warnings import warn
 from logq.training.validations import Validations
 
 __all__ = [
@@ -331,7 +331,7 @@ class CallbackRun(Callback):
         chooser = self.chooser
         if chooser is not None and refused:
             hint = "restore_best=False says that this is known"
-            warnings.warn(f"EarlyStopping: {refused} keep the last epoch, not the best one; {hint}", stacklevel=5)
+            warn(f"EarlyStopping: {refused} keep the last epoch, not the best one; {hint}")
             return None
         return None if chooser is None else chooser.begin(epoch, before)
 
@@ -385,7 +385,7 @@ class CallbackRun(Callback):
                 try:
                     one.on_end(TrainingEnd(self._model, outcome, error))
                 except Exception as other:  # noqa: PERF203 - each is told, whatever happened in the others
-                    warnings.warn(f"callbacks: {type(one).__name__}.on_end: {other!r}", RuntimeWarning, stacklevel=2)
+                    warn(f"callbacks: {type(one).__name__}.on_end: {other!r}", RuntimeWarning)
             raise
         for one in self._all:
             one.on_end(TrainingEnd(self._model, "stopped" if self.stopped else "finished"))

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from logq._arguments import ArgumentError, Verbatim, shown
 from logq._files import DamagedFileError, remove_leftovers
 from logq._model_file import CheckpointWarning, Stored, read_metadata, read_stored, write_stored
+from logq._warnings import warn
 
 __all__ = ["FILE", "TABLES", "RunCheckpoint", "RunState", "check_run_state", "fingerprint", "was_restarted"]
 
@@ -264,11 +264,10 @@ class RunCheckpoint:
             state = RunState(int(seed), dict(position), tensors[0], others, folder=self.path.parent)
         self._check({"class": stored.kind, **settings}, data)
         if state.processes != self.processes:
-            warnings.warn(
+            warn(
                 f"{self.path}: saved by {state.processes} process{'es' * (state.processes > 1)}, and {self.processes} "
                 f"go{'es' * (self.processes == 1)} on: from the same place in the data, with other random numbers",
                 CheckpointWarning,
-                stacklevel=3,
             )
         return state
 

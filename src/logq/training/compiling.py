@@ -1,11 +1,11 @@
 """Models compiled by torch.compile, where it has a compiler."""
 
-import warnings
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
 import torch
 
+from logq._warnings import warn
 from logq.training.running_mean import TrainingWarning
 
 __all__ = ["Compiled"]
@@ -44,5 +44,5 @@ class Compiled(Generic[P, R]):
             self._compiled = None
             why = " ".join(str(error).partition("\n\n")[0].split())
             text = f"compile: torch.compile failed, so the model is trained without ({why})"
-            warnings.warn(text, TrainingWarning, stacklevel=2)
+            warn(text, TrainingWarning)
             return self.function(*args, **kwargs)

@@ -1,11 +1,11 @@
 """The running loss of a training, which a progress bar shows, and what is said of a training that goes wrong."""
 
 import math
-import warnings
 from typing import TYPE_CHECKING
 
 from logq._arguments import BadArgumentError
 from logq._progress import Progress
+from logq._warnings import warn
 
 if TYPE_CHECKING:
     from torch import Tensor, nn  # which word2vec does without
@@ -159,7 +159,7 @@ class Problems:
         if what not in self._said:
             self._said.add(what)
             text = f"after epoch {epoch} {problem}; try less than lr = {self._lr:g}, or clip"
-            warnings.warn(text, TrainingWarning, stacklevel=2)
+            warn(text, TrainingWarning)
 
 
 def collapse_of(queries: "Tensor", rows: "Tensor", lr: float) -> str:

@@ -13,7 +13,6 @@ import contextlib
 import gzip
 import os
 import re
-import warnings
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -26,6 +25,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_in
 from logq._compression import InputFile, open_bytes
 from logq._files import atomic_write
 from logq._text_encodings import Utf8Pieces, check_encoding, kind_of_file, looks_like_utf16, warn_of_guess
+from logq._warnings import warn
 from logq.text.words import LONGEST_WORD, has_utf8_form
 from logq.vectors.vector_lines import Header, Row, as_header, check_size, is_number, read_header, text_header, text_rows
 
@@ -252,7 +252,7 @@ class _Table:
             kept = self._options.duplicates
             words = "word" if self._repeated == 1 else "words"
             text = f"{self._name}: {self._repeated:,} {words} came again; the {kept} vector of each was kept"
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warn(text)
         return list(self._words), self._vectors
 
     def _add(self, row: Row) -> None:

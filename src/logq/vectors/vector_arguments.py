@@ -1,6 +1,5 @@
 """Checks of what `KeyedVectors` is given: tables of vectors, and the terms of a question."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int, is_tensor, shown
+from logq._warnings import warn
 from logq.vectors.mapped_tensor import ScaledRows, is_mapped
 
 __all__ = [
@@ -57,7 +57,7 @@ def check_weight(name: str, key: Any, weight: Any) -> float:
         raise type(error)(name, f"{error.expected} as the weight of {of}", weight) from None
     if name == "negative" and checked > 0:
         text = f"negative: a weight of {checked:g} adds {of}, as in gensim; {-checked:g} subtracts it"
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warn(text)
     return checked
 
 

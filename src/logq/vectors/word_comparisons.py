@@ -1,6 +1,5 @@
 """WordComparisons: how near words are to one another, and what several of them have in common."""
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
+from logq._warnings import warn
 from logq.text.words import check_strings
 from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.nearest_words import cosines, norms, unit
@@ -90,7 +90,7 @@ class WordComparisons(WordTable):
         known, unknown = self._known("words", words)
         if unknown:
             named = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            warnings.warn(f"words: {named} have no vector and are left out", UserWarning, stacklevel=2)
+            warn(f"words: {named} have no vector and are left out")
         directions = np.stack([unit(self._of_word(word)) for word in known])
         return known[int(np.argmin(directions @ unit(directions.mean(axis=0))))]
 

@@ -5,7 +5,6 @@ import os
 import pkgutil
 import sys
 import time
-import warnings
 from collections.abc import Callable, Collection, Iterable
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +17,7 @@ from logq._launch import fits_alone, launched
 from logq._machine import available_memory
 from logq._model_file import ArrayInPieces
 from logq._progress import say
+from logq._warnings import warn
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.plain_text import punctuation_note
 from logq.text.words import check_utf8_forms
@@ -347,10 +347,9 @@ class Word2Vec(WithGensimNames, LearnedWords):
     def _warn_of_thinning(self) -> None:
         left = self.vocabulary.share_kept(self.sample)
         if left < 0.1:
-            warnings.warn(
+            warn(
                 f"sample: subsampling frequent words at {self.sample:g} leaves {left:.1%} of this corpus, whose words "
-                "are all frequent; for a small corpus take 0",
-                stacklevel=4,
+                "are all frequent; for a small corpus take 0"
             )
 
 

@@ -2,11 +2,11 @@
 
 import os
 import sys
-import warnings
 from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_int
+from logq._warnings import warn
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SamplerChoice
 from logq.text import Vocabulary
@@ -284,7 +284,7 @@ class Word2VecConfig(EngineChoice):
             self.auto -= {"num_sampled"}
         if self.hs and self.num_sampled != NUM_SAMPLED[0]:
             text = f"{self.num_sampled} negatives are not used: hs trains the tree alone, where gensim trains both"
-            warnings.warn(f"num_sampled: {text}", UserWarning, stacklevel=4)
+            warn(f"num_sampled: {text}")
         _ = self.ngrams  # checks them
         if self.lr is None:
             self.lr = 0.025 if self.sg else 0.065

@@ -1,6 +1,5 @@
 """TargetEvents: what a log says about the events that are targets: their weights, what follows, what is none."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim
+from logq._warnings import warn
 from logq.logs.column_names import unknown_column
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
@@ -176,11 +176,9 @@ def _lists_of_items(log: Interactions, name: str) -> tuple[NDArray[np.int64], ND
     total, left = (int(events @ [len(of_value) for of_value in several]) for several in (words, lists))
     if left < total:
         unknown = next(word for word in chain.from_iterable(words) if word not in known)
-        warnings.warn(
+        warn(
             f"extra_negatives: left out {total - left:,} of {total:,} ids in the column {name!r} unknown to the log, "
-            f"such as {unknown!r}",
-            UserWarning,
-            stacklevel=2,
+            f"such as {unknown!r}"
         )
     table = np.full((len(lists), max(map(len, lists))), -1, dtype=np.int64)
     for row, items in zip(table, lists, strict=True):

@@ -1,6 +1,5 @@
 """NeuralRecommender: what the estimators of neural models have in common, from their arguments to a fitted model."""
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq._arguments import ArgumentError, Verbatim
+from logq._warnings import warn
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
@@ -321,10 +321,10 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
             test = RankingTest.of(self, validation.truth, validation.history, exclude_seen=self.exclude_seen)
         except ArgumentError as error:
             text = f"{error.message('validation')}; so there is nothing to stop by, and all epochs are trained"
-            warnings.warn(text, EvaluationWarning, stacklevel=2)
+            warn(text, EvaluationWarning)
             return None
         if test.remark():
-            warnings.warn(f"validation: {test.remark()}", EvaluationWarning, stacklevel=2)
+            warn(f"validation: {test.remark()}", EvaluationWarning)
         return test
 
     def _validated(self, loss: ItemLoss, test: RankingTest) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
+from logq._warnings import warn
 from logq.evaluation import RankingScores
 from logq.hub.model_cards import Card
 from logq.logs.features import Features
@@ -272,7 +272,7 @@ class Recommender(RecommendingRanker):
             together=True,
         )
         for text in filter(None, [test.remark(), leak(self.known, data) if is_split else ""]):
-            warnings.warn(text, EvaluationWarning, stacklevel=2)
+            warn(text, EvaluationWarning)
         return scores
 
     # ------------------------------------------------------------------------------------------------- save and load
