@@ -1,5 +1,9 @@
 """Fitting again: what was learned stays, and new words come in if they are wanted."""
 
+import io
+import os
+import threading
+
 import numpy as np
 import pytest
 
@@ -58,6 +62,38 @@ def test_a_generator_can_be_learned_from_once():
     fitted = model().fit((sentence for sentence in PETS), progress=False)
     fitted.fit((sentence for sentence in TOOLS), progress=False)
     assert "saw" in fitted.vectors
+
+
+@pytest.mark.filterwarnings("ignore:1 line of the text has bytes")
+@pytest.mark.parametrize("how", ["standard input", "named pipe", "generator"])
+@pytest.mark.parametrize("rule", ["going on", "keep"])
+def test_a_text_that_is_read_once_teaches_what_its_file_does(how, rule, tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    lines = [["once"], *([str(word) for word in rng.zipf(1.5, 400)] for _ in range(40)), ["twice"], ["3", "nowhere"]]
+    lines.append([str(word) for word in rng.integers(0, 9, 12_000)])  # a line of any length is one sentence
+    text = "".join(" ".join(words) + "\n" for words in lines).encode() + b"3 4 \xff 5\n"
+    (tmp_path / "file.txt").write_bytes(text)
+    options = {"keep": None} if rule == "going on" else {"keep": lambda word, count: True if word == "once" else None}
+    models = [model(min_count=3) for _ in range(2)]
+    for one in models if rule == "going on" else ():
+        one.fit([["3", "4", "once"]] * 9, progress=False)
+    models[0].fit(tmp_path / "file.txt", progress=False, **options)
+    source = tmp_path / "pipe"
+    if how == "standard input":
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+        source = "-"
+    elif how == "named pipe":
+        os.mkfifo(source)
+        threading.Thread(target=source.write_bytes, args=(text,)).start()
+    else:
+        source = (line.split() for line in text.decode("utf-8", "replace").splitlines())
+    models[1].fit(source, progress=False, **options)
+    assert len(models[1].vocabulary) > 9
+    for name in ("index_to_key", "raw_words"):
+        assert getattr(models[1].vocabulary, name) == getattr(models[0].vocabulary, name)
+    assert models[1].vocabulary.counts.tolist() == models[0].vocabulary.counts.tolist()
+    assert (models[1].vectors.vectors == models[0].vectors.vectors).all()
+    assert models[1].invalid_lines == (models[0].invalid_lines if how != "generator" else 0)
 
 
 def test_the_number_of_words_stays_bounded():

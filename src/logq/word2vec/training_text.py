@@ -1,7 +1,7 @@
 """The text that a fit reads: encoded, with new words where a model continues learning."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool
 from logq._machine import available_cores
 from logq.text import EncodedCorpus, Vocabulary, count_words, encode
+from logq.text.recoding import can_be_read_again, recode
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["Keep", "WordRules", "grown_vocabulary", "training_text"]
@@ -129,20 +130,13 @@ def training_text(
         return closing(encode(source, min_count=settings.min_count, max_vocab=settings.max_vocab, **options))
     if known is not None and settings.hs:
         raise ArgumentError("new_words", "False", True, "the tree of hierarchical softmax cannot grow")
-    if isinstance(source, Iterator):  # read twice below, which this can't be
-        with closing(encode(source, min_count=1, **options)) as kept:
-            return closing(_encode_chosen(_DecodedSentences(kept), settings, known, rules, options))
-    return closing(_encode_chosen(source, settings, known, rules, options))
-
-
-def _encode_chosen(
-    source: Any, settings: Word2VecConfig, known: Vocabulary | None, rules: WordRules, options: dict[str, Any]
-) -> EncodedCorpus:
+    limits: dict[str, Any] = {"min_count": settings.min_count, "max_vocab": settings.max_vocab, "rules": rules}
+    if not can_be_read_again(source):
+        with closing(encode(source, min_count=1, **options)) as read:
+            return closing(recode(read, grown_vocabulary(known, read.vocabulary, **limits), cache))
     counting = {name: value for name, value in options.items() if name != "cache"}
     counted = count_words(source, min_count=1, **counting).vocabulary
-    limits: dict[str, Any] = {"min_count": settings.min_count, "max_vocab": settings.max_vocab}
-    vocabulary = grown_vocabulary(known, counted, rules=rules, **limits)
-    return encode(source, vocabulary=vocabulary, **options)
+    return closing(encode(source, vocabulary=grown_vocabulary(known, counted, **limits), **options))
 
 
 def grown_vocabulary(
@@ -185,15 +179,3 @@ def grown_vocabulary(
         raise ArgumentError("keep", "a function that keeps some words", Verbatim(f"none of {len(new):,} kept"))
     raw_words = new.raw_words + (0 if known is None else known.raw_words)
     return Vocabulary(list(counts), list(counts.values()), raw_words=raw_words)
-
-
-class _DecodedSentences:
-    """The sentences of an encoded corpus as words again."""
-
-    def __init__(self, corpus: EncodedCorpus) -> None:
-        self._corpus = corpus
-
-    def __iter__(self) -> Iterator[list[str]]:
-        words = self._corpus.vocabulary.index_to_key
-        for ids in self._corpus.sentences():
-            yield [words[number] for number in ids.tolist()]
