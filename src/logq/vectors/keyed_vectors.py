@@ -122,7 +122,7 @@ class KeyedVectors(WordFiles):
         *,
         replace: bool = False,
     ) -> "KeyedVectors":
-        """Return vectors of these and further words, which follow; those here stay what they are.
+        """Return vectors of these and further words, which follow; those here and of n-grams stay what they are.
 
         Equivalent to: gensim's, which changes its object.
 
@@ -158,7 +158,8 @@ class KeyedVectors(WordFiles):
         if replace:
             made[known] = further.vectors[is_known]
         new = [word for word in further.index_to_key if word not in self.key_to_index]
-        found = KeyedVectors([*self.index_to_key, *new], read_only(made), of_words, copy=False, dtype=made.dtype)
+        words, kind = [*self.index_to_key, *new], made.dtype
+        found = KeyedVectors(words, read_only(made), of_words, copy=False, dtype=kind, subwords=self.subwords)
         found.info = dict(self.info)
         return found
 
@@ -166,7 +167,8 @@ class KeyedVectors(WordFiles):
         """Return the vectors without their mean, and without their first principal components.
 
         The mean alone costs nothing and often helps with relatedness; both have cost similarity sets more than they
-        gained, see docs/migration.md. So it is nothing that is done unasked.
+        gained, see docs/migration.md. So it is nothing that is done unasked. Vectors of n-grams lose the same, so that
+        those of unknown words do, in which each n-gram has a vector.
 
         Args:
             components: number of directions to remove besides the mean; the paper takes about D / 100.
@@ -184,18 +186,23 @@ class KeyedVectors(WordFiles):
         """
         if check_int("components", components, 0) > self.vector_size:
             raise ArgumentError("components", f"at most {self.vector_size}", components)
-        made = np.array(self.vectors, dtype=np.float32)
-        made -= made.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean = np.mean(self.vectors, axis=0, dtype=np.float64).astype(np.float32)
+        made, top = np.array(self.vectors, dtype=np.float32), np.zeros((self.vector_size, 0))
+        made -= mean
         if components:
             products = np.zeros((self.vector_size, self.vector_size))
             for start in range(0, len(made), _ROWS):  # so that no second table is allocated
                 part = made[start : start + _ROWS].astype(np.float64)
                 products += part.T @ part
             top = np.linalg.eigh(products)[1][:, -components:]
-            for start in range(0, len(made), _ROWS):
-                part = made[start : start + _ROWS]
-                part -= part @ top @ top.T
-        found = KeyedVectors(self.index_to_key, read_only(made), self.counts, copy=False)
+            _project_out(made, top)
+        subwords = self.subwords
+        if subwords is not None:
+            of_ngrams = np.array(subwords.vectors, dtype=np.float32)
+            of_ngrams -= mean
+            _project_out(of_ngrams, top)
+            subwords = Subwords(subwords.ngrams, read_only(of_ngrams), subwords.buckets)
+        found = KeyedVectors(self.index_to_key, read_only(made), self.counts, copy=False, subwords=subwords)
         found.info = {**self.info, "all_but_the_top": components}
         return found
 
@@ -284,3 +291,13 @@ class KeyedVectors(WordFiles):
         if lengths is not None and is_mapped(vectors):  # a table that was read is looked at when it is first asked
             made._norms = lengths
         return made
+
+
+def _project_out(
+    vectors: NDArray[np.float32],  # (n, D), changed in place
+    directions: NDArray[np.float64],  # (D, K), orthonormal
+) -> None:
+    """Leave out what vectors have of some directions."""
+    for start in range(0, len(vectors), _ROWS) if directions.size else ():
+        part = vectors[start : start + _ROWS]
+        part -= part @ directions @ directions.T

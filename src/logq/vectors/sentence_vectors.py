@@ -24,8 +24,9 @@ class SentenceVectors:
 
         v(s) = 1/n sum_i a / (a + p(w_i)) v(w_i),   v(s) - sum_j u_j <u_j, v(s)>      <- smooth inverse frequency, SIF
 
-    n are the words of the sentence that have a vector, p(w) is the share of a word in the counts of the vectors, and
-    u_j are the first directions of the sentences that `fit` sees (the first right singular vectors, without centering).
+    n are the words of the sentence that have a vector, p(w) is the share of a word in the counts of the vectors (0 for one
+    that has its vector by its n-grams), and u_j are the first directions of the sentences that `fit` sees (the first
+    right singular vectors, without centering).
 
     Args:
         vectors: of words, with counts unless `smoothing` is None.
@@ -115,8 +116,8 @@ class SentenceVectors:
         """Write a folder that sentence-transformers opens, whose vectors of texts are those of `encode`.
 
         `SentenceTransformer(folder).encode(["black tea"])` is `encode([["black", "tea"]])`: texts are split at white
-        space, words without a vector do not count. The weights of the words are in the rows of the table, and what
-        `fit` removes is removed from each row, as means of rows without a direction have nothing of it either.
+        space, words without a vector of their own do not count. The weights of the words are in the rows of the table,
+        and what `fit` removes is removed from each row, as means of rows without a direction have nothing of it either.
 
         Args:
             folder: where it goes; made if it is missing.
@@ -142,14 +143,21 @@ class SentenceVectors:
         write_static_embedding(folder, self.vectors.index_to_key, rows, lowercase=lowercase)
 
     def _means(self, sentences: list[Iterable[str]]) -> NDArray[np.float64]:
-        known, means = self.vectors.key_to_index, np.zeros((len(sentences), self.vectors.vector_size))
+        known, subwords = self.vectors.key_to_index, self.vectors.subwords
+        means = np.zeros((len(sentences), self.vectors.vector_size))
         for number, sentence in enumerate(sentences):
             if isinstance(sentence, str):
                 hint = "sentence.split() makes one, and so does logq.text.tokenize(sentence)"
                 raise ArgumentTypeError("sentences", "lists of words", sentence, hint)
-            rows = [known[word] for word in check_strings("sentences", sentence) if word in known]
+            words = check_strings("sentences", sentence)
+            rows = [known[word] for word in words if word in known]
+            by_ngrams = [] if subwords is None else [subwords.vector(word) for word in words if word not in known]
+            composed = [vector for vector in by_ngrams if vector is not None]
             if rows:
-                means[number] = self._weights[rows] @ self.vectors.vectors[rows] / len(rows)
+                means[number] = self._weights[rows] @ self.vectors.vectors[rows]
+            if composed:
+                means[number] += np.sum(composed, axis=0, dtype=np.float64)
+            means[number] /= max(1, len(rows) + len(composed))
         return means
 
 

@@ -60,8 +60,10 @@ class WordComparisons(WordTable):
     def closer_than(self, key1: str, key2: str) -> list[str]:
         """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
         self._of_word(key1)  # a word
-        far, itself, distances = self._index(key2), self._rows_of([key1]), self.distances(key1)
-        return [self._word(i) for i in (distances < distances[far]).nonzero()[0] if i not in itself]
+        distances, row = self.distances(key1), self._row(key2)
+        far = self.distances(key1, [key2])[0] if row is None else distances[row]
+        itself = self._rows_of([key1])
+        return [self._word(i) for i in (distances < far).nonzero()[0] if i not in itself]
 
     def rank(self, key1: str, key2: str) -> int:
         """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""

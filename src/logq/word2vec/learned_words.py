@@ -118,6 +118,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         """The sums of the word vectors and the output vectors of the same words, with their words and counts.
 
         They compare words also by what they stand beside, as GloVe's do; what that is worth is in docs/migration.md.
+        Words that were not in the text have none, also with `subwords`: nothing is predicted by an n-gram.
 
         Raises:
             AttributeError: the model is not fitted.
@@ -154,13 +155,14 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         """
         engine = self._fitted_engine()
         listed = check_strings("context_words_list", context_words_list)
-        ids = self.vocabulary.encode(listed)
-        if not len(ids):
+        ids, composed = self.vocabulary.encode(listed), self._composed(listed)
+        if not (len(ids) or composed):
             got = Verbatim(f"none of {len(listed)}")
             raise ArgumentError("context_words_list", "at least one word with a vector", got)
-        query = self._of_words(ids).astype(np.float64).sum(axis=0)
+        around = np.array([*composed, *(self._of_words(ids) if len(ids) else ())])
+        query = around.astype(np.float64).sum(axis=0)
         if self.cbow_mean:
-            query /= len(ids)
+            query /= len(around)
         outputs = np.asarray(outputs_of(engine))
         log_prob = paths_log_prob(query, outputs, self._tree()) if self.hs else class_log_prob(query, outputs)
         best = highest(log_prob.astype(np.float32), check_int("topn", topn, 0))
@@ -197,6 +199,15 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         options: dict[str, Any] = {"window": self.window, "skip_gram": self.sg, "mean": self.cbow_mean}
         listed = [check_strings("sentences", sentence) for sentence in sentences]
         return np.array([sentence_score(words, self.vocabulary, *tables, tree, **options) for words in listed])
+
+    def _composed(self, words: Iterable[str]) -> list[NDArray[np.float32]]:
+        """The vectors of words that were not in the text, by their n-grams."""
+        engine = self._fitted_engine()
+        if engine.parts is None or self.ngrams is None:
+            return []
+        subwords = Subwords(self.ngrams, engine.state()["ngrams"], engine.parts.buckets)
+        found = [subwords.vector(word) for word in words if word not in self.vocabulary]
+        return [vector for vector in found if vector is not None]
 
     def _tree(self) -> HuffmanTree:
         return HuffmanTree.from_counts(self.vocabulary.counts)
