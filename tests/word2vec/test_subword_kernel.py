@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import logq
+from logq.vectors.word_parts import WordParts
 from logq.word2vec.kernel import simd_levels, table, train
-from logq.word2vec.word_parts import WordParts
 from word2vec_cases import KINDS, make_setup, make_text, with_options
 from word2vec_loop import UNIT, Student, bits_at, plan
 

@@ -11,9 +11,9 @@ from logq import KeyedVectors, Word2Vec
 from logq.huffman import HuffmanTree
 from logq.nn import CandidateLoss
 from logq.samplers import Uniform
+from logq.vectors.word_parts import WordParts
 from logq.word2vec.kernel import Setup, alias_cells, keep_thresholds, table, train
 from logq.word2vec.modules import CBOW, SkipGram
-from logq.word2vec.word_parts import WordParts
 from word2vec_cases import with_options
 from word2vec_loop import plan
 
@@ -139,6 +139,29 @@ def test_a_fit_gives_vectors_of_unknown_words(engine, options, tmp_path):
     assert "teas" in there
     for each in ("tea", "tearooms", "teas"):
         np.testing.assert_allclose(there[each], vectors[each], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_vectors_are_read_from_a_whole_model(engine, tmp_path):
+    model = Word2Vec(**ENGINES[engine], **SETTINGS).fit(SOURCE, progress=False)
+    model.save(tmp_path / "model")
+    expected = model.vectors
+    for path, mmap in ((tmp_path / "model", True), (tmp_path / "model" / "model.safetensors", False)):
+        vectors = KeyedVectors.load(path, mmap=mmap)
+        assert vectors.index_to_key == expected.index_to_key
+        for word in (*vectors.index_to_key, "tearooms"):
+            np.testing.assert_array_equal(vectors[word], expected[word])
+
+
+def test_n_grams_that_do_not_fit_the_words_of_a_model_are_damage(tmp_path):
+    model = Word2Vec(**SETTINGS).fit(SOURCE, progress=False)
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes().replace(rb"\"buckets\": 500", rb"\"buckets\": 400"))
+    with pytest.raises(
+        ValueError, match=r"model\.safetensors: the file is damaged: expected vectors of n-grams, float"
+    ):
+        KeyedVectors.load(path, check=False)
 
 
 def test_plain_and_compiled_engine_learn_alike():

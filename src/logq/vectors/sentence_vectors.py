@@ -24,9 +24,9 @@ class SentenceVectors:
 
         v(s) = 1/n sum_i a / (a + p(w_i)) v(w_i),   v(s) - sum_j u_j <u_j, v(s)>      <- smooth inverse frequency, SIF
 
-    n are the words of the sentence that have a vector, p(w) is the share of a word in the counts of the vectors (0 for one
-    that has its vector by its n-grams), and u_j are the first directions of the sentences that `fit` sees (the first
-    right singular vectors, without centering).
+    n are the words of the sentence that have a vector, p(w) is the share of a word in the counts of the vectors (0 for
+    one that has its vector by its n-grams), and u_j are the first directions of the sentences that `fit` sees (the
+    first right singular vectors, without centering).
 
     Args:
         vectors: of words, with counts unless `smoothing` is None.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq._files import atomic_write
+from logq._files import atomic_write, parsing
 from logq._model_file import FILE as MODEL_FILE
 from logq._model_file import pack_strings, read_kind, read_metadata, read_tensors, write_tensors
 from logq.text.character_ngrams import CharacterNgrams
@@ -20,7 +20,8 @@ from logq.vectors.mapped_tensor import ScaledRows, map_tensor
 from logq.vectors.nearest_words import norms
 from logq.vectors.stored_words import StoredWords
 from logq.vectors.subwords import Subwords
-from logq.vectors.vector_arguments import Vectors
+from logq.vectors.vector_arguments import Vectors, read_only
+from logq.vectors.word_parts import WordParts
 
 __all__ = [
     "FILE",
@@ -49,6 +50,7 @@ _OF_MODEL = {
     "vocabulary.offsets": "word_offsets",
     "vocabulary.counts": "counts",
 }
+_NGRAMS_OF_MODEL = "learned/engine/ngrams"
 
 
 class StoredVectors(NamedTuple):
@@ -192,10 +194,12 @@ def read_safetensors(path: str | os.PathLike[str], *, check: bool = True, mmap: 
     metadata = read_metadata(name)
     kind, _, version = metadata.get("format", "").partition(" ")
     if not kind and "logq" in metadata and read_kind(name, format=_MODEL):
-        if json.loads(metadata["logq"])["info"]["settings"].get("subwords"):
-            raise ValueError(f"{name}: words of this model consist of n-grams; take the vectors of logq.load(folder)")
-        tensors = _read(name, _OF_MODEL, ("learned/vectors",), check=check, mmap=mmap)
-        return _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()}, mmap=mmap)
+        settings = json.loads(metadata["logq"])["info"]["settings"]
+        mmap = mmap and not settings.get("subwords")  # words that consist of n-grams have no vectors in the file
+        tensors = _read(name, [*_OF_MODEL, _NGRAMS_OF_MODEL], ("learned/vectors",), check=check, mmap=mmap)
+        of_ngrams = tensors.pop(_NGRAMS_OF_MODEL, None)
+        stored = _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()}, mmap=mmap)
+        return _composed(name, stored, settings, of_ngrams) if settings.get("subwords") else stored
     if kind != _FORMAT:
         raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
     if version != _VERSION:
@@ -204,6 +208,20 @@ def read_safetensors(path: str | os.PathLike[str], *, check: bool = True, mmap: 
         )
     names = ("vectors", "scales", "lengths", "words", "word_offsets", "counts", *_NGRAMS)
     return _unpack(name, _read(name, names, ("vectors", "ngram_vectors"), check=check, mmap=mmap), mmap=mmap)
+
+
+def _composed(
+    name: str, own: StoredVectors, settings: Mapping[str, Any], of_ngrams: NDArray[Any] | None
+) -> StoredVectors:
+    """The vectors of words of a model, by their own rows and those of their n-grams."""
+    with parsing(name):
+        kinds = CharacterNgrams(*(settings[key] for key in ("minn", "maxn", "buckets")))
+        parts = WordParts.of(own.words, kinds)
+        expected = (len(parts.buckets), own.vectors.shape[1])
+        if of_ngrams is None or of_ngrams.dtype != np.float32 or of_ngrams.shape != expected:
+            raise ValueError(f"expected vectors of n-grams, float32 {expected}")
+        vectors = parts.means(np.concatenate([own.vectors, of_ngrams]))
+    return own._replace(vectors=vectors, subwords=Subwords(kinds, read_only(of_ngrams), parts.buckets))
 
 
 def _read(

@@ -142,6 +142,7 @@ class WordFiles(Published, WordQueries):
                 they are asked for, and processes share the vectors. The digest of the vectors is not compared then: a
                 number that is not finite, and words that are there twice, are found when a question comes upon them.
                 The file must not be written to; `save` replaces it, which leaves what is open as it was.
+                Of a whole Word2Vec with subwords the vectors are not in the file, so that they are made in memory.
 
         Raises:
             OSError: there is no such file, or it cannot be read.

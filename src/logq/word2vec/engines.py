@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.text import Vocabulary
+from logq.vectors.word_parts import WordParts
 from logq.word2vec.kernel import Losses
 from logq.word2vec.word2vec_config import Word2VecConfig
-from logq.word2vec.word_parts import WordParts
 
 __all__ = [
     "AROUND",

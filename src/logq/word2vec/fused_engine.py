@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from logq.huffman import HuffmanTree
 from logq.text import Vocabulary
+from logq.vectors.word_parts import WordParts
 from logq.word2vec.engines import (
     Engine,
     Floats,
@@ -22,7 +23,6 @@ from logq.word2vec.engines import (
 )
 from logq.word2vec.kernel import Losses, Setup, alias_cells, cells_of_partitions, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
-from logq.word2vec.word_parts import WordParts
 
 __all__ = ["FusedEngine", "setup_of"]
 

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq.huffman import HuffmanTree
 from logq.kernels import _native
-from logq.word2vec.word_parts import WordParts
+from logq.vectors.word_parts import WordParts
 
 __all__ = [
     "Losses",

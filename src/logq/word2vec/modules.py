@@ -13,7 +13,7 @@ from torch.nn.functional import embedding
 
 from logq._arguments import check_int
 from logq.tracing import keeps_sizes
-from logq.word2vec.word_parts import WordParts
+from logq.vectors.word_parts import WordParts
 
 __all__ = ["CBOW", "SkipGram", "WordVectors"]
 

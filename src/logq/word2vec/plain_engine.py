@@ -19,6 +19,7 @@ from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
 from logq.training.batch_feed import feed
+from logq.vectors.word_parts import WordParts
 from logq.word2vec.engines import (
     Engine,
     Floats,
@@ -31,7 +32,6 @@ from logq.word2vec.engines import (
 from logq.word2vec.kernel import Losses
 from logq.word2vec.modules import CBOW, SkipGram
 from logq.word2vec.word2vec_config import Word2VecConfig
-from logq.word2vec.word_parts import WordParts
 
 __all__ = ["PlainEngine", "WordBatch", "examples"]
 
