@@ -437,6 +437,17 @@ def test_a_folder_without_a_model_cannot_go_on(logq, corpus, tmp_path):
     code, _, err = logq("train", "word2vec", corpus, "--continue", folder, "-o", tmp_path / "new", "--dim", 5)
     assert code == 2
     assert f"--dim: expected 4, as the model in {folder} has, got 5" in err
+    for typed, said in (
+        (["--cbow"], "--skip-gram: expected True, as the model in"),
+        (["--hs"], "--hs: expected False, as the model in"),  # it goes with none of the sampler, which was not typed
+        (["--objective", "nce"], "--objective: expected 'negative_sampling', as the model in"),
+        (["--subwords", "--partitions", 2], "--partitions: expected 1, as the model in"),
+        (["--initial", folder, "--dim", 5], "--dim: expected 4, as the model in"),
+    ):
+        code, _, err = logq("train", "word2vec", corpus, "--continue", folder, "-o", tmp_path / "new", *typed)
+        assert (code, said in err) == (2, True), err
+    code, _, err = train(logq, corpus, tmp_path / "new", "--dim", 5, "--initial", folder)
+    assert (code, "--initial: expected vectors of 5 numbers, got 4; --dim 4 goes with them" in err) == (2, True), err
 
 
 def test_words_and_their_first_vectors_are_given(logq, corpus, tmp_path):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -133,11 +134,22 @@ DAMAGES = {
     "other dimensions": (8, "<i", 5, "are a table of"),
     "no buckets": (40, "<i", 0, "in 0 buckets"),
     "other buckets": (40, "<i", 41, "rows for .* words and 41 buckets"),
-    "n-grams backwards": (44, "<i", 9, "n-grams of 9 to 4"),
+    "n-grams of less than nothing": (44, "<i", -1, "n-grams of -1 to 4"),
     "more words": (68, "<i", 99, "99 are words"),
     "a huge dictionary": (64, "<i", 2**30, "the file is damaged"),
     "a negative count": (64, "<i", -1, "the file is damaged"),
 }
+
+
+def test_n_grams_shorter_than_the_shortest_are_none(file, model):
+    """fastText writes such files, of words alone, where minn > maxn."""
+    made = read_fasttext(file(at(model, 44, "<i", 9)))
+    whole = read_fasttext(file(model))
+    assert made.subwords is None
+    offsets, buckets = whole.subwords.ngrams.of(whole.words)
+    for word, (begin, end) in enumerate(pairwise(offsets)):
+        of_ngrams = whole.subwords.vectors[buckets[begin:end]].sum(axis=0)
+        np.testing.assert_allclose(made.vectors[word] + of_ngrams, whole.vectors[word] * (end - begin + 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -157,7 +157,7 @@ def test_given_vectors_are_read_from_a_path_and_belong_to_the_checkpoint(tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"initial": KeyedVectors(["dog"], [[1.0]])}, r"^initial: expected vectors of 8 numbers, got 1; give dim=1"),
+        ({"initial": KeyedVectors(["dog"], [[1.0]])}, r"^initial: expected vectors of 8 numbers, got 1; dim=1 goes"),
         ({"initial": KeyedVectors(["emu"], np.ones((1, 8)))}, r"^initial: expected vectors of some of the words"),
         ({"initial": [[1.0]]}, r"^initial: expected KeyedVectors, or a path"),
         ({"frozen": ["emu"]}, r"^frozen: expected words that are learned, got 'emu'"),
@@ -203,3 +203,15 @@ def test_a_function_keeps_words():
     assert fitted.vocabulary.counts.tolist() == [120, 60]
     fitted.fit(TOOLS, keep=lambda word, count: word == "axe", progress=False)
     assert fitted.vocabulary.index_to_key == ["dog", "hen", "axe"]
+
+
+@pytest.mark.parametrize(
+    ("most", "learned"), [(1, "cf"), (2, "cf"), (3, "acf"), (4, "abcf"), (9, "abcdf"), (None, "abcdf")]
+)
+def test_words_that_are_kept_find_room_however_little_there_is(most, learned):
+    text = [["a"] * 9 + ["b"] * 8 + ["c"] * 7 + ["d"] * 6 + ["e"] * 5 + ["f"]]
+    rule = {"c": True, "e": False, "f": True}
+    fitted = model(min_count=6, max_vocab=most).fit(text, keep=lambda word, _: rule.get(word), progress=False)
+    assert fitted.vocabulary.index_to_key == list(learned)
+    fitted.fit([["g", "g", "h"] * 9], keep=lambda word, _: word == "h" or None, progress=False)  # is there room left?
+    assert fitted.vocabulary.index_to_key == [*learned, *("gh" if most is None or most - len(learned) > 1 else "h")]

@@ -141,9 +141,8 @@ def test_a_fit_gives_vectors_of_unknown_words(engine, options, tmp_path):
         np.testing.assert_allclose(there[each], vectors[each], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_vectors_are_read_from_a_whole_model(engine, tmp_path):
-    model = Word2Vec(**ENGINES[engine], **SETTINGS).fit(SOURCE, progress=False)
+def test_vectors_are_read_from_a_whole_model(tmp_path):
+    model = Word2Vec(**SETTINGS).fit(SOURCE, progress=False)
     model.save(tmp_path / "model")
     expected = model.vectors
     for path, mmap in ((tmp_path / "model", True), (tmp_path / "model" / "model.safetensors", False)):
@@ -211,6 +210,15 @@ def test_what_has_no_kernel_trains_in_plain_pytorch():
     assert isinstance(model._engine.loss, CandidateLoss)
     assert "tearooms" in model.vectors
     assert Word2Vec(subwords=True).why_not_triton == "there is no GPU kernel for subwords"
+
+
+@pytest.mark.parametrize("options", [{"minn": 2}, {"maxn": 5}, {"buckets": 100_000}], ids=str)
+def test_what_is_of_no_use_without_them_is_said(options):
+    (name,) = options
+    with pytest.warns(UserWarning, match=rf"^{name}: {options[name]:,} is not used without subwords$"):
+        Word2Vec(**options)
+    Word2Vec(subwords=True, **options)
+    Word2Vec(minn=3, maxn=6, buckets=2_000_000)
 
 
 @pytest.mark.parametrize(

@@ -332,6 +332,8 @@ def test_a_corpus_that_thinning_out_takes_apart_is_said():
             small(**options).fit([["a"], ["b"]], progress=False)
     with pytest.raises(ValueError, match=r"^source: .*got 3 sentences of one word each, 2 words that are too rare"):
         small(min_count=3).fit([["a", "b"], ["a"], ["a", "c"]], progress=False)
+    with pytest.raises(ValueError, match=r"^source: .*got a sentence of one word; each line, or each list, is"):
+        small().fit([["a"]], progress=False)
     with pytest.raises(ValueError, match=r"^source: expected at least two different words with hs, got only 'a'"):
         small(hs=True).fit([["a", "a", "a"]], progress=False)
     small().fit([["a", "a", "a"]], progress=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logq._arguments import ArgumentError, BadArgumentError
 from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.log_reading import LogReadingOptions
 from logq.cli.model_folders import columns_of
@@ -34,20 +35,28 @@ def take_options(model: "Config", place: Path, arguments: Mapping[str, Any], fre
         free: the names of those that can change.
 
     Raises:
-        BadInputError: another one is not what the model has.
+        ArgumentError: another one is not what the model has.
 
     Example:
         >>> from logq import Popularity
         >>> take_options(Popularity(), Path("model"), {}, ())
     """
-    checked = model.from_settings({**model.settings(), **arguments})
-    for name in arguments:
-        value, option = getattr(checked, name), f"--{name.replace('_', '-')}"
-        if name not in free and value != getattr(model, name):
-            raise BadInputError(
-                f"{option}: expected {getattr(model, name)!r}, as the model in {place} has, got {value!r}; other "
-                "settings need a training from the beginning, without --continue"
-            )
+
+    def check(values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if name not in free and value != getattr(model, name):
+                hint = "other settings need a training from the beginning, without --continue"
+                there = f"{getattr(model, name)!r}, as the model in {place} has"
+                raise ArgumentError(name, there, value, hint)
+
+    try:
+        checked = model.from_settings({**model.settings(), **arguments})
+    except BadArgumentError:
+        check(arguments)  # one that cannot change is what is wrong, whatever else of the model it does not go with
+        raise
+    values = {name: getattr(checked, name) for name in arguments}
+    check(values)
+    for name, value in values.items():
         setattr(model, name, value)
 
 

@@ -187,7 +187,9 @@ def _read_arguments(source: _Bytes) -> dict[str, float]:
     dim, bucket, minn, maxn = (arguments[key] for key in ("dim", "bucket", "minn", "maxn"))
     if not 1 <= dim <= _LARGEST_DIM:
         raise source.wrong(f"its vectors have {dim:,} dimensions")
-    if bucket < 0 or not 0 <= maxn <= 100 or (maxn > 0 and not (0 <= minn <= maxn and bucket > 0)):
+    if 0 < maxn < minn:  # which fastText takes for no n-grams
+        arguments["maxn"] = maxn = 0
+    if bucket < 0 or not 0 <= maxn <= 100 or (maxn > 0 and not (minn >= 0 and bucket > 0)):
         raise source.wrong(f"it has n-grams of {minn} to {maxn} characters in {bucket:,} buckets")
     return arguments
 
@@ -290,7 +292,7 @@ def write_fasttext(
     check_utf8_forms("words", words)
     for word in words:
         if not word or "\0" in word:
-            raise ArgumentError("words", "words without a character 0", word)
+            raise ArgumentError("words", "words that are not empty and have no character 0", word)
     encoded = [word.encode() for word in words]
     numbers = np.ones(size, np.int64) if counts is None else counts
     values = {**_DEFAULTS, **(arguments or {})}

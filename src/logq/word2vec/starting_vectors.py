@@ -61,7 +61,7 @@ class StartingVectors:
         if given is not None and not isinstance(given, KeyedVectors):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentTypeError("initial", "KeyedVectors, or a path to some", given)
         if given is not None and given.vector_size != dim:
-            hint = f"give dim={given.vector_size} to Word2Vec"
+            hint = f"dim={given.vector_size} goes with them"
             raise ArgumentError("initial", f"vectors of {dim} numbers", given.vector_size, hint)
         if frozen is True and given is None:
             raise ArgumentError("frozen", "the words to hold, where no initial vectors are given", True)

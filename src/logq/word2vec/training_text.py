@@ -69,11 +69,20 @@ class WordRules:
             raise ArgumentError("keep", "None where a vocabulary is given", keep)
         return cls(check_bool("new_words", new_words), vocabulary, rule)
 
-    def chosen(self, counted: Iterable[tuple[str, int]], min_count: int) -> list[tuple[str, int]]:
-        """The words that are learned, of those of a text with their counts."""
+    def chosen(
+        self, counted: Iterable[tuple[str, int]], min_count: int, most: int | None = None
+    ) -> list[tuple[str, int]]:
+        """The words that are learned, of those of a text with their counts, most frequent first.
+
+        Args:
+            counted: words and counts, in this order.
+            min_count: of words that `keep` says nothing of.
+            most: how many, those that `keep` keeps first; of these all are learned, also where they are more.
+        """
         if self.keep is None:
-            return [(word, count) for word, count in counted if count >= min_count]
+            return [(word, count) for word, count in counted if count >= min_count][:most]
         chosen: list[tuple[str, int]] = []
+        asked_for: list[bool] = []
         for word, count in counted:
             keeps = self.keep(word, count)
             if keeps is not None and not isinstance(keeps, bool | np.bool_):
@@ -81,7 +90,12 @@ class WordRules:
                 raise ArgumentTypeError("keep", "a function that returns True, False or None", got)
             if (count >= min_count) if keeps is None else keeps:
                 chosen.append((word, count))
-        return chosen
+                asked_for.append(bool(keeps))
+        if most is None:
+            return chosen
+        room = most - sum(asked_for)
+        others = np.cumsum(np.logical_not(asked_for))
+        return [one for one, asked, place in zip(chosen, asked_for, others, strict=True) if asked or place <= room]
 
 
 def training_text(
@@ -171,7 +185,7 @@ def grown_vocabulary(
     of_text = dict(zip(new.index_to_key, new.counts.tolist(), strict=True))
     unknown = [(word, count) for word, count in of_text.items() if word not in counts]
     room = None if max_vocab is None else max(0, max_vocab - len(counts))
-    added = (rules or WordRules()).chosen(unknown, min_count)[:room]
+    added = (rules or WordRules()).chosen(unknown, min_count, room)
     for word in counts:
         counts[word] += of_text.get(word, 0)
     counts.update(added)

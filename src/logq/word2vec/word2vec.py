@@ -162,7 +162,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
             vocabulary: the words to learn, rare ones too, and no others, or a file that Vocabulary.save or `logq vocab`
                 wrote. Its counts are what words are thinned out and negatives drawn by. Only for a first fit.
             keep: a function of a word and its count in the text: True keeps the word however rare it is, False leaves
-                it out, None goes by `min_count`. The text is then read twice.
+                it out, None goes by `min_count`. Words it keeps come before others where `max_vocab` leaves no room for
+                all, and are themselves never left out. The text is then read twice.
             initial: vectors to start from, of any source, or a path to some: words that are in both get them, also
                 those that are known already. How many is said; output vectors are not changed. With `subwords` n-grams
                 start from those of `initial` too, where it has the same ones, as a .bin of fastText can; the rest of
@@ -307,7 +308,10 @@ class Word2Vec(WithGensimNames, LearnedWords):
         if corpus.num_words == corpus.num_sentences:
             dropped = corpus.raw_words - corpus.num_words
             left_out = f", {dropped:,} words that are too rare or unknown left out" if dropped else ""
-            got = Verbatim(f"{corpus.num_sentences:,} sentences of one word each{left_out}")
+            one_each = "a sentence of one word"
+            if corpus.num_sentences > 1:
+                one_each = f"{corpus.num_sentences:,} sentences of one word each"
+            got = Verbatim(f"{one_each}{left_out}")
             hint = "each line, or each list, is a sentence, whose words are learned from one another"
             raise ArgumentError("source", "sentences of several words", got, hint)
         if self.hs and len(corpus.vocabulary) == 1:

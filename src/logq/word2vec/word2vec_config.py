@@ -286,6 +286,9 @@ class Word2VecConfig(EngineChoice):
             text = f"{self.num_sampled} negatives are not used: hs trains the tree alone, where gensim trains both"
             warn(f"num_sampled: {text}")
         _ = self.ngrams  # checks them
+        for name in () if self.subwords else ("minn", "maxn", "buckets"):
+            if (value := getattr(self, name)) != self.options()[name].default:
+                warnings.warn(f"{name}: {value:,} is not used without subwords", UserWarning, stacklevel=4)
         if self.lr is None:
             self.lr = 0.025 if self.sg else 0.065
         if self.engine == "fused" and self.why_not_fused:

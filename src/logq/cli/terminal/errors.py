@@ -91,8 +91,8 @@ def typed(text: str, spelled: Callable[[str], str]) -> str:
     """Return a message of the library with arguments of Python as they are typed.
 
     Example:
-        >>> typed("give encoding=, or errors='replace' or 'ignore'", lambda name: f"--{name}")
-        'give --encoding, or --errors replace or ignore'
+        >>> typed("give encoding=, or errors='replace' or 'ignore', or dim=10", lambda name: f"--{name}")
+        'give --encoding, or --errors replace or ignore, or --dim 10'
     """
 
     def option(found: "re.Match[str]") -> str:
@@ -100,7 +100,7 @@ def typed(text: str, spelled: Callable[[str], str]) -> str:
         option = spelled(name)
         return found[0] if option == name else f"{option} {values.replace(chr(39), '')}".rstrip()
 
-    return re.sub(r"\b(\w+)=((?:'\w+'(?: or '\w+')*)?)(?![\w'\"\[({])", option, text)
+    return re.sub(r"\b(\w+)=((?:'\w+'(?: or '\w+')*|\d+)?)(?![\w'\"\[({]|\.\d)", option, text)
 
 
 def _described(error: BaseException, spelled: Callable[[str], str]) -> str | None:
