@@ -125,7 +125,7 @@ def test_texts_in_another_encoding_are_trained_on_and_evaluated(logq, tmp_path):
 def test_bytes_that_are_not_text_are_said_by_all_that_read_text(logq, lines, counted, tmp_path):
     odd = tmp_path / "odd.txt"
     odd.write_bytes(lines.read_bytes() + b"caf\xe9 tea\n" * 3)
-    told = "Note: 3 lines of the text have bytes that are not UTF-8, read as \ufffd; if it is another, give --encoding"
+    told = "Note: 3 lines of the text have bytes that are not UTF-8, read as \ufffd; give --encoding if it has another"
     for words in (("evaluate", "lm", counted, odd), ("train", "lm", odd, "--smoothing", "add_k", "-o", tmp_path / "m")):
         code, _, err = logq(*words)
         assert code == 0

@@ -85,7 +85,7 @@ def test_what_was_odd_is_told(logq, tmp_path):
     code, _, err = logq("phrases", tmp_path / "odd.txt", "--max-vocab", 3)
     assert code == 0
     assert err.splitlines() == [
-        "Note: 9 lines of the text have bytes that are not UTF-8, read as \ufffd; if it is another, give --encoding",
+        "Note: 9 lines of the text have bytes that are not UTF-8, read as \ufffd; give --encoding if it has another",
         "Note: 1 word of more than 65,536 bytes was left out of the text",
         "Note: 3 rare pairs were dropped, as there were more than --max-vocab = 3 at once.",
     ]

@@ -542,7 +542,7 @@ def test_counting_gives_the_vocabulary_of_encoding_and_writes_nothing(tmp_path, 
         with pytest.warns(UserWarning, match="of the text") as told:
             counted = count_words(write(tmp_path, content), min_count=1, max_vocab=3, threads=threads)
         assert [str(each.message) for each in told] == [
-            "1 line of the text has bytes that are not UTF-8, read as \ufffd; if it is another, give encoding=",
+            "1 line of the text has bytes that are not UTF-8, read as \ufffd; give encoding= if it has another",
             "1 word of more than 65,536 bytes was left out of the text",
         ]
         assert counted.vocabulary.index_to_key == ["to", "be", "or"]

@@ -201,7 +201,7 @@ def warn_of_odd_text(invalid_lines: int, long_words: int) -> None:
     """
     if invalid_lines:
         lines = "1 line of the text has" if invalid_lines == 1 else f"{invalid_lines:,} lines of the text have"
-        text = f"{lines} bytes that are not UTF-8, read as \N{REPLACEMENT CHARACTER}; if it is another, give encoding="
+        text = f"{lines} bytes that are not UTF-8, read as \N{REPLACEMENT CHARACTER}; give encoding= if it has another"
         warn(text)
     if long_words:
         words = (
