@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from logq import ArgumentError, Word2Vec
-from logq.text import Vocabulary
+from logq.text import Vocabulary, count_words
 from logq.word2vec.training_text import grown_vocabulary
 
 PETS = [["cat", "dog", "cat", "dog", "hen"]] * 60
@@ -56,6 +56,32 @@ def test_rare_new_words_stay_out_and_rare_known_ones_stay_in():
     fitted.fit([["a", "c", "d", "d", "b"]], progress=False)
     assert fitted.vocabulary.index_to_key == ["a", "b", "d"]
     assert fitted.vocabulary.counts.tolist() == [3, 3, 2]
+
+
+@pytest.mark.parametrize(("min_count", "max_vocab"), [(1, 60), (2, None), (3, 45), (99, None), (1, 2)])
+def test_words_that_cannot_be_added_are_not_kept_while_they_are_counted(min_count, max_vocab, monkeypatch):
+    rng = np.random.default_rng(5)
+    old, new = ([[str(word) for word in rng.zipf(1.3, 30)] for _ in range(40)] for _ in range(2))
+    fitted = model(min_count=3).fit(old, progress=False)
+    fitted.min_count, fitted.max_vocab = min_count, max_vocab
+    expected = grown_vocabulary(
+        fitted.vocabulary, count_words(new, min_count=1).vocabulary, min_count=min_count, max_vocab=max_vocab
+    )
+    in_memory = []
+
+    def counted(*args, **options):
+        found = count_words(*args, **options)
+        in_memory.append(found.vocabulary)
+        return found
+
+    monkeypatch.setattr("logq.word2vec.training_text.count_words", counted)
+    fitted.fit(new, progress=False)
+    assert fitted.vocabulary.index_to_key == expected.index_to_key
+    assert fitted.vocabulary.counts.tolist() == expected.counts.tolist()
+    assert fitted.vocabulary.raw_words == expected.raw_words
+    for words in in_memory:
+        assert max_vocab is None or len(words) <= max_vocab
+        assert words.counts.min() >= min_count
 
 
 def test_a_generator_can_be_learned_from_once():

@@ -149,8 +149,30 @@ def training_text(
         with closing(encode(source, min_count=1, **options)) as read:
             return closing(recode(read, grown_vocabulary(known, read.vocabulary, **limits), cache))
     counting = {name: value for name, value in options.items() if name != "cache"}
+    if known is not None and rules.keep is None:
+        return closing(_encode_grown(source, known, limits, counting, options))
     counted = count_words(source, min_count=1, **counting).vocabulary
     return closing(encode(source, vocabulary=grown_vocabulary(known, counted, **limits), **options))
+
+
+def _encode_grown(
+    source: Any, known: Vocabulary, limits: dict[str, Any], counting: dict[str, Any], options: dict[str, Any]
+) -> EncodedCorpus:
+    """Encode with known and new words, of which only those that may be added are in memory while they are counted."""
+    cuts = {name: limits[name] for name in ("min_count", "max_vocab")}  # as many as that, of which some may be known
+    try:
+        frequent = count_words(source, **cuts, **counting).vocabulary
+    except ArgumentError as error:
+        if error.name != "min_count":  # no word is so frequent
+            raise
+        frequent = known
+    words = grown_vocabulary(known, frequent, **limits)
+    corpus = encode(source, vocabulary=words, **options)
+    counts = corpus.counts.copy()
+    counts[: len(known)] += known.counts
+    raw_words = known.raw_words + corpus.raw_words
+    corpus.vocabulary = Vocabulary(words.index_to_key, counts, raw_words=raw_words)
+    return corpus
 
 
 def grown_vocabulary(
