@@ -72,3 +72,14 @@ def test_a_text_with_punctuation_on_its_words_is_pointed_out(capsys):
 @pytest.mark.parametrize("words", [["king", "king's", "new_york", "3.14", "3"], ["King", "Queen", "cat."]])
 def test_words_that_are_one_word_only_as_they_stand_are_not(words):
     assert punctuation_note(Vocabulary(words, [10] * len(words))) == ""  # no king beside King
+
+
+@pytest.mark.parametrize("words", [9_999, 10_000, 10_001, 25_000, 30_000])
+def test_a_line_of_any_length_stays_one_line(words, tmp_path):
+    lines = ["Before, all.", "Word. " * words, "-- " * words, "-- " * 10_000 + "After", "A " * 10_000 + "--" * 3]
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    written = PlainText(tmp_path / "text.txt").write(tmp_path / "words.txt", progress=False)
+    plain = [["before", "all"], ["word"] * words, ["after"], ["a"] * 10_000]
+    assert [line.split() for line in (tmp_path / "words.txt").read_text().splitlines()] == plain
+    assert (tmp_path / "words.txt").read_text().endswith("a\n")
+    assert written == words + 10_003

@@ -78,6 +78,16 @@ class Corpus:
             self._sentences = check_sentences(source)
 
     def __iter__(self) -> Iterator[list[str]]:
+        for words, _ in self.pieces():
+            yield words
+
+    def pieces(self) -> Iterator[tuple[list[str], bool]]:
+        """Yield the sentences as iteration does, each piece with whether its sentence ends there.
+
+        Example:
+            >>> list(Corpus([["to", "be", "or"], ["not"]], max_sentence=2).pieces())
+            [(['to', 'be'], False), (['or'], True), (['not'], True)]
+        """
         if self.paths is None:
             yield from self._pieces_of_sentences()
             return
@@ -89,7 +99,7 @@ class Corpus:
             long_words += reader.long_words
         self.invalid_lines, self.long_words = invalid_lines, long_words
 
-    def _pieces_of_sentences(self) -> Iterator[list[str]]:
+    def _pieces_of_sentences(self) -> Iterator[tuple[list[str], bool]]:
         for number, sentence in enumerate(self._sentences):
             yield from _cut(check_sentence(sentence, number), self.max_sentence)
 
@@ -101,10 +111,10 @@ def _check_path(path: str | os.PathLike[str], hint: str = "") -> str:
     return file.name
 
 
-def _cut(words: list[str], longest: int) -> Iterator[list[str]]:
-    """Yield the words of a sentence in pieces of at most `longest`."""
+def _cut(words: list[str], longest: int) -> Iterator[tuple[list[str], bool]]:
+    """Yield the words of a sentence in pieces of at most `longest`, and whether each is the last."""
     for start in range(0, len(words), longest):
-        yield words[start : start + longest]
+        yield words[start : start + longest], start + longest >= len(words)
 
 
 class _Reader:
@@ -117,7 +127,7 @@ class _Reader:
         self.invalid_lines = self.long_words = 0
         self._line_is_invalid = False
 
-    def __iter__(self) -> Iterator[list[str]]:
+    def __iter__(self) -> Iterator[tuple[list[str], bool]]:
         words: list[str] = []  # of the line being read
         cut_word: list[str] = []  # parts of a word that goes on in the next block
         for text in self._blocks():
@@ -138,7 +148,7 @@ class _Reader:
                 last = last.removesuffix(cut_word[0])
             words += self._split(last)
             while len(words) > self.max_sentence:
-                yield words[: self.max_sentence]
+                yield words[: self.max_sentence], False
                 words = words[self.max_sentence :]
         words += self._split("".join(cut_word))
         yield from _cut(words, self.max_sentence)

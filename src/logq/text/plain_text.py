@@ -104,7 +104,7 @@ class PlainText:
         """
         files = self._files
         is_known = files and not any(file.name.lower().endswith(COMPRESSED_ENDINGS) for file in files)
-        written = 0
+        written, begun = 0, False  # whether there are words of this line
         with (
             Progress(
                 sum(file.size or 0 for file in files) if is_known else inf, "bytes", "tokenizing", progress
@@ -112,10 +112,14 @@ class PlainText:
             atomic_write(path) as file,
             compressing(file, path) as write,
         ):
-            for sentence in self.corpus:
-                text = " ".join(sentence)
+            for piece, is_last in self.corpus.pieces():  # a line of any length is one line
+                text = " ".join(piece)
                 if words := tokenize(text, keep_case=self.keep_case):
-                    write(" ".join(words) + "\n")
+                    write(" " * begun + " ".join(words))
+                    begun = True
+                if begun and is_last:
+                    write("\n")
+                    begun = False
                 written += len(words)
                 bar.advance(len(text.encode()) + 1)
         return written
