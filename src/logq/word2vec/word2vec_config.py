@@ -288,7 +288,7 @@ class Word2VecConfig(EngineChoice):
         _ = self.ngrams  # checks them
         for name in () if self.subwords else ("minn", "maxn", "buckets"):
             if (value := getattr(self, name)) != self.options()[name].default:
-                warnings.warn(f"{name}: {value:,} is not used without subwords", UserWarning, stacklevel=4)
+                warn(f"{name}: {value:,} is not used without subwords")
         if self.lr is None:
             self.lr = 0.025 if self.sg else 0.065
         if self.engine == "fused" and self.why_not_fused:
