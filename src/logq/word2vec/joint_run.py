@@ -11,6 +11,7 @@ from logq.huffman import HuffmanTree
 from logq.processes import world
 from logq.text import EncodedCorpus
 from logq.training.checkpoint import RunState
+from logq.vectors.word_parts import WordParts
 from logq.word2vec.corpus_run import LR_FLOOR
 from logq.word2vec.engines import Engine
 from logq.word2vec.joint_text import share_of
@@ -18,7 +19,6 @@ from logq.word2vec.kernel import Losses
 from logq.word2vec.replicas import Replica
 from logq.word2vec.run_together import RunTogether
 from logq.word2vec.word2vec_config import Word2VecConfig
-from logq.word2vec.word_parts import WordParts
 
 __all__ = ["JointRun"]
 
