@@ -458,6 +458,35 @@ def test_a_model_goes_on_with_a_log_that_grew(logq, ratings, tmp_path):
     assert "has already; nothing was changed" in err
 
 
+@pytest.mark.parametrize("numeric", [[], ["--numeric", "price"]])
+def test_features_of_a_log_that_grew_are_read_as_before(logq, ratings, tmp_path, numeric):
+    first, later = tmp_path / "items.csv", tmp_path / "later.csv"
+    rows = [f"i{item},{item / 7:.3f},{'a|b' if item % 2 else 'b'},s{item % 3}" for item in range(20)]
+    first.write_text("\n".join(["item,price,kinds,size", *rows]) + "\n")
+    later.write_text("item,price,kinds,size\nfresh,900.5,c,38\n")  # other quantiles, one kind, a size that is a number
+    new, folder = tmp_path / "new.csv", tmp_path / "m"
+    new.write_text("user_id,item_id,rating,ts\nu1,fresh,5,950000\nu1,i3,5,950001\nu2,fresh,5,950002\n")
+    words = ["--item-features", first, "--content", "sum", *numeric, *QUICK]
+    assert logq("train", "youtube-dnn", ratings, "-o", folder, *words)[0] == 0
+    before = recommenders.Recommender.load(folder).known.item_features
+    code, _, err = logq("train", "youtube-dnn", "--continue", new, "-o", folder, "--item-features", later)
+    assert code == 0, err
+    known = recommenders.Recommender.load(folder).known
+    after, fresh = known.item_features, known.item_ids.codes(["fresh"])[0]
+    if numeric:
+        assert after.scales == before.scales
+        assert after.dense["price"][fresh].tolist() == [10, 1]
+    else:
+        assert after.codings["price"].edges.tolist() == before.codings["price"].edges.tolist()
+        assert after.values["price"][fresh] == len(before.codings["price"])
+    assert after.codings["kinds"].known.keys[after.values["kinds"][fresh, 0] - 1] == "c"
+    assert after.codings["size"].known.keys[after.values["size"][fresh] - 1] == "38"
+    arrivals = tmp_path / "arrivals.csv"
+    arrivals.write_text("item,size\nnewer,38\n")
+    code, _, err = logq("recommend", folder, "--user", "u1", "--new-items", arrivals)
+    assert code == 0, err
+
+
 @pytest.mark.parametrize(
     ("command", "option", "message"),
     [

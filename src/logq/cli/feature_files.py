@@ -27,6 +27,7 @@ class FeatureTable:
     Args:
         path: the file.
         ids: of the items or users.
+        before: what was learned from an earlier table; what was text there is text here, even where it is a number.
 
     Attributes:
         names: of the columns; "0", "1" and so on without a header.
@@ -39,7 +40,7 @@ class FeatureTable:
         ValueError: it cannot be read as a table, or its ids are of another kind than those of the log.
     """
 
-    def __init__(self, path: Path, ids: "Identifiers") -> None:
+    def __init__(self, path: Path, ids: "Identifiers", before: "Features | None" = None) -> None:
         from logq.logs.log_files import plain_headers, read_table
         from logq.logs.text_layout import detect_layout
 
@@ -47,7 +48,10 @@ class FeatureTable:
         if layout.names[0] in set(map(str, ids.keys.tolist())):
             layout = detect_layout(path, header=False)
         self.names, lists = plain_headers(layout.names)
-        self.frame: Any = read_table(path, layout, layout.names, {layout.names[0]})
+        text = {} if before is None else before.codings
+        text = {name for name, coding in text.items() if getattr(getattr(coding, "known", None), "kind", "") == "str"}
+        words = [full for full, name in zip(layout.names, self.names, strict=True) if name in text]
+        self.frame: Any = read_table(path, layout, layout.names, {layout.names[0]}, text=words)
         self.frame.columns = self.names
         self.keys: Any = self.frame[self.names[0]]
         if (str(self.keys.dtype) == "String") != (ids.kind == "str"):
@@ -69,6 +73,7 @@ def read_features(
     tell: Callable[[str], None] | None = None,
     *,
     numeric: Sequence[str] = (),
+    before: "Features | None" = None,
 ) -> "Features | None":
     """Read the features of items or users, without titles, which no model learns from; None if nothing is left.
 
@@ -78,6 +83,7 @@ def read_features(
         buckets: number of buckets into which fractions and dates are cut.
         tell: gets a line for what is missing, and for the columns that are cut.
         numeric: columns that stay numbers.
+        before: what a model learned from an earlier table: this one is read in the same way.
 
     Raises:
         BadInputError: the file is not there, or cannot be read.
@@ -86,16 +92,19 @@ def read_features(
         return None
     check_input_file(path, "a table of features")
     from logq.logs.features import Features
+    from logq.logs.later_features import later_features
 
     with named(path):
         if is_json(path):
             if numeric:
                 raise ValueError(f"{path}: expected a table of columns for --numeric, got JSON")
             return _told(Features.from_json(path, ids), path, buckets, tell)
-        table = FeatureTable(path, ids)
+        table = FeatureTable(path, ids, before)
         kept = [name for name in table.names[1:] if not is_title(name)]
         if not kept:
             return None
+        if before is not None:
+            return _told(later_features(before, table.frame.select([table.names[0], *kept]), ids), path, None, tell)
         separators = {name: sign for name, sign in table.separators.items() if name in kept}
         found = Features.from_frame(
             table.frame, ids, columns=kept, separator=separators, buckets=buckets, numeric=numeric
@@ -126,7 +135,7 @@ def named(path: Path) -> Generator[None, None, None]:
         raise BadInputError(str(error)) from error
 
 
-def _told(found: "Features", path: Path, buckets: int, tell: Callable[[str], None] | None) -> "Features":
+def _told(found: "Features", path: Path, buckets: int | None, tell: Callable[[str], None] | None) -> "Features":
     from logq.logs.feature_values import Buckets
 
     known = _with_values(found)
@@ -136,7 +145,7 @@ def _told(found: "Features", path: Path, buckets: int, tell: Callable[[str], Non
         lost = "".join(f", left out {count:,} ({reason})" for reason, count in found.dropped.items())
         tell(f"{path}: has values for {known:,} of {len(found):,} in the log{lost}")
     cut = [name for name, coding in found.codings.items() if isinstance(coding, Buckets)]
-    if cut and tell is not None:
+    if cut and tell is not None and buckets is not None:
         tell(f"{path}: {', '.join(cut)} cut into {buckets} buckets (--buckets)")
     return found
 

@@ -20,6 +20,7 @@ from logq.cli.text_reading import check_input_file
 
 if TYPE_CHECKING:
     from logq.logs import Interactions
+    from logq.recommenders.events.known_log import KnownLog
 
 __all__ = [
     "LogArgument",
@@ -204,7 +205,13 @@ def check_tables(*paths: Path | None) -> None:
 
 
 def read_log(
-    path: Path, options: LogColumns, tell: Callable[[str], None], *, columns: Sequence[str] = (), **cleaning: Any
+    path: Path,
+    options: LogColumns,
+    tell: Callable[[str], None],
+    *,
+    columns: Sequence[str] = (),
+    before: "KnownLog | None" = None,
+    **cleaning: Any,
 ) -> "Interactions":
     """Read a log, with features where the options name files of them.
 
@@ -213,6 +220,7 @@ def read_log(
         options: how to read it.
         tell: gets a line for what was guessed, and one for what was left out.
         columns: further columns to keep.
+        before: what a model knows that goes on with the log: features are read as those that it has learned from.
         cleaning: more arguments of Interactions, such as `item_ids`.
 
     Raises:
@@ -227,12 +235,15 @@ def read_log(
     if isinstance(options, LogReadingOptions):
         if options.numeric and options.item_features is None:
             raise BadInputError("--numeric: expected a table of --item-features beside it")
-        users = read_features(options.user_features, log.user_ids, options.buckets, tell)
+        of_users, of_items = (None, None) if before is None else (before.user_features, before.item_features)
+        users = read_features(options.user_features, log.user_ids, options.buckets, tell, before=of_users)
         if users is not None and users.dense:
             names = ", ".join(users.dense)
             tell(f"{options.user_features}: {names} has vectors, which models learn from for items alone")
         numeric = options.numeric or ()
-        items = read_features(options.item_features, log.item_ids, options.buckets, tell, numeric=numeric)
+        items = read_features(
+            options.item_features, log.item_ids, options.buckets, tell, numeric=numeric, before=of_items
+        )
         vectors = read_item_vectors(options.item_vectors, log.item_ids, tell)
         if items is not None and vectors is not None:
             items = items.joined(vectors)

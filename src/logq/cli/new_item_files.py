@@ -15,7 +15,7 @@ from logq.cli.text_reading import check_input_file
 from logq.folders.recommender_folders import RecommenderFolder
 
 if TYPE_CHECKING:
-    from logq.logs import Identifiers
+    from logq.recommenders.events.known_log import KnownLog
 
 __all__ = ["NewItems", "take_new_items"]
 
@@ -74,7 +74,7 @@ def take_new_items(found: RecommenderFolder, new: NewItems) -> RecommenderFolder
     if table is not None:
         check_input_file(table, "a table of features")
         with named(table):
-            ids, values = _columns(table, known.item_ids)
+            ids, values = _columns(table, known)
         keys.update(dict.fromkeys(ids))
         for name, column in values.items():
             if is_title(name):
@@ -106,7 +106,7 @@ def take_new_items(found: RecommenderFolder, new: NewItems) -> RecommenderFolder
     return replace(found, titles=[*before, *(titles.get(key, "") for key in unknown)])
 
 
-def _columns(path: Path, ids: "Identifiers") -> tuple[list[Any], dict[str, list[Any]]]:
+def _columns(path: Path, known: "KnownLog") -> tuple[list[Any], dict[str, list[Any]]]:
     """The ids of a table of features, and its other columns by name."""
     if is_json(path):
         from logq._compression import read_bytes
@@ -114,6 +114,6 @@ def _columns(path: Path, ids: "Identifiers") -> tuple[list[Any], dict[str, list[
         values = json.loads(read_bytes(path))
         if not isinstance(values, dict):
             raise ValueError(f'{path}: expected an object {{"id": [values]}}, got a {type(values).__name__}')
-        return typed_keys(list(values), ids, path).tolist(), {"attributes": list(values.values())}
-    table = FeatureTable(path, ids)
+        return typed_keys(list(values), known.item_ids, path).tolist(), {"attributes": list(values.values())}
+    table = FeatureTable(path, known.item_ids, known.item_features)
     return table.keys.to_list(), {name: table.frame[name].to_list() for name in table.names[1:]}

@@ -10,6 +10,7 @@ from .identifiers import Identifiers as Identifiers
 from .interactions import Interactions as Interactions
 from .item_graph import ItemGraph as ItemGraph
 from .item_graph import walks as walks
+from .later_features import later_features as later_features
 from .next_items import NextItems as NextItems
 from .next_items import Sequences as Sequences
 from .partition_contract import check_partitions as check_partitions

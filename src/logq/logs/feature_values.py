@@ -14,7 +14,16 @@ from logq.logs.plain_values import plain_array, to_numbers
 from logq.logs.time_values import looks_like_time, to_times
 from logq.logs.vector_values import lists_in_text
 
-__all__ = ["Buckets", "Categories", "Coding", "Scale", "known_rows", "lists_of", "make_coding", "needs_buckets"]
+__all__ = [
+    "Buckets",
+    "Categories",
+    "Coding",
+    "Scale",
+    "known_rows",
+    "lists_of",
+    "make_coding",
+    "needs_buckets",
+]
 
 
 FARTHEST: Final = 10.0
@@ -44,17 +53,24 @@ class Categories:
 
     def encode(self, values: Any, name: str, width: int | None) -> NDArray[np.int32]:
         """Return the codes (m,), or (m, width)."""
-        values = plain_categories(values)
         if not self.several:
-            if len(self) and {*self.known.keys.tolist()} <= _SWITCHES:
-                values = _as_switches(values)
+            values = self.plain(values)[0]
             try:
                 return (self.known.codes(values, name) + 1).astype(np.int32)
             except ArgumentTypeError as error:
                 expected = "strings" if self.known.kind == "str" else "integers"
                 raise ArgumentTypeError(name, f"{expected}, as its values were before", error.got) from None
-        flat, lengths = _flat(values, self.separator)
+        flat, lengths = self.plain(values)
         return _padded(self.known.codes(flat, name) + 1, lengths, width or 1)
+
+    def plain(self, values: Any) -> tuple[Any, NDArray[np.int64]]:
+        """Return what becomes codes: all values one after the other, and the number of values of each row."""
+        values = plain_categories(values)
+        if self.several:
+            return _flat(values, self.separator)
+        if len(self) and {*self.known.keys.tolist()} <= _SWITCHES:
+            values = _as_switches(values)
+        return values, np.ones(len(values), dtype=np.int64)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -345,7 +361,11 @@ def _flat(values: Any, separator: str | None) -> tuple[list[Any], NDArray[np.int
     """Return all values one after the other, and the number of values of each row."""
     if separator is not None and not has_lists(values):
         # Tables of items are small compared with logs, so a loop of Python over rows is affordable here.
-        rows = [[part.strip() for part in value.split(separator)] if isinstance(value, str) else [] for value in values]
+        given: list[Any] = values.to_list() if hasattr(values, "to_list") else list(values)
+        rows = [
+            [part.strip() for part in value.split(separator)] if isinstance(value, str) else _list(value)
+            for value in given
+        ]
     else:
         rows = lists_of(values.to_list() if hasattr(values, "to_list") else list(values))
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))

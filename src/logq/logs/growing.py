@@ -40,6 +40,9 @@ class GrownLog(NamedTuple):
     is_whole: bool
 
 
+_AS_BEFORE = "later_features reads a later table as the earlier one was read"
+
+
 def grow_log(log: Interactions, later: Interactions) -> GrownLog:
     """Append a later log to an earlier one.
 
@@ -231,11 +234,17 @@ def _grown_features(
     """Features of all ids: those of the earlier table, and over them what is known in the later one."""
     if features is None:
         return None
+    for name in () if more is None else (*more.values, *more.dense):
+        kinds = [_kind(one, name) for one in (features, more)]
+        if kinds[0] and kinds[0] != kinds[1]:
+            raise ArgumentError("log", f"{kinds[0]} in the feature {name!r}, as before", Verbatim(kinds[1]), _AS_BEFORE)
     before, after = translated(own, ids), translated(theirs, ids)
     values: dict[str, NDArray[np.int32]] = {}
     codings: dict[str, Coding] = {}
     for name, table in features.values.items():
         coding, later = features.codings[name], None if more is None else more.values.get(name)
+        if later is not None and later.ndim < table.ndim:  # of a table where no item happens to have several values
+            later = later[:, None]
         if more is None or later is None:
             codings[name], recode = coding, np.zeros(1, dtype=np.int32)
         else:
@@ -245,8 +254,7 @@ def _grown_features(
         _put(values[name], before, table)
         if later is not None:
             if later.ndim != table.ndim:
-                several = "several values" if table.ndim == 2 else "one value"
-                raise ArgumentError("log", f"{several} of {name!r} for each, as before", Verbatim("another number"))
+                raise ArgumentError("log", f"one value of {name!r} for each, as before", Verbatim("several"))
             known = (later if later.ndim == 1 else later[:, 0]) > 0
             _put(values[name], after[known], np.where(later < 0, -1, recode[later])[known])
     dense: dict[str, NDArray[np.float32]] = {}
@@ -258,13 +266,19 @@ def _grown_features(
             if later_vectors.shape[1] != vectors.shape[1]:
                 expected = f"vectors of {vectors.shape[1]} numbers in {name!r}, as before"
                 raise ArgumentError("log", expected, later_vectors.shape[1])
-            if (name in features.scales) != (more is not None and name in more.scales):
-                raise ArgumentError("log", f"{name!r} as a number, or as a vector, as before", Verbatim("the other"))
             if more is not None and name in features.scales:
                 later_vectors = features.scales[name].rescaled(later_vectors, more.scales[name])
             known = later_vectors.any(axis=1)
             dense[name][after[known]] = later_vectors[known]
     return Features(values, codings, {} if more is None else more.dropped, dense, features.scales)
+
+
+def _kind(features: Features, name: str) -> str:
+    """What a feature is; "" where there is none."""
+    if name in features.dense:
+        return "numbers" if name in features.scales else "vectors"
+    coding = features.codings.get(name)
+    return "" if coding is None else "categories" if isinstance(coding, Categories) else "buckets"
 
 
 def _unknown(rows: int, width: int | None) -> NDArray[np.int32]:
@@ -290,8 +304,4 @@ def _grown_coding(name: str, coding: Coding, more: Coding) -> tuple[Coding, NDAr
         return replace(coding, known=known), np.append(0, codes + 1).astype(np.int32)
     if isinstance(coding, Buckets) and isinstance(more, Buckets) and np.array_equal(coding.edges, more.edges):
         return coding, np.arange(len(coding) + 1, dtype=np.int32)
-    kinds = ["categories" if isinstance(one, Categories) else "buckets" for one in (coding, more)]
-    if kinds[0] != kinds[1]:
-        raise ArgumentError("log", f"{kinds[0]} of {name!r}, as before", Verbatim(kinds[1]))
-    hint = "they are cut at quantiles of their own table; give categories that are cut alike in every table"
-    raise ArgumentError("log", f"the buckets of {name!r} as before", Verbatim("other ones"), hint)
+    raise ArgumentError("log", f"the buckets of {name!r} as before", Verbatim("other ones"), _AS_BEFORE)

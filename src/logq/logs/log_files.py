@@ -113,6 +113,7 @@ def read_table(
     missing: Collection[str] | None = None,
     *,
     exact: bool = True,
+    text: Collection[str] = (),
 ) -> Any:
     """Read columns by polars, without blanks around values; a column of ids has integers if all of them are.
 
@@ -123,6 +124,7 @@ def read_table(
         ids: which of them have ids.
         missing: the words for a missing value; None for the usual ones.
         exact: whether a line with more fields than the first one is an error, instead of something to be said.
+        text: which of them stay text, whatever they look like.
 
     Raises:
         ImportError: polars is not installed.
@@ -154,14 +156,16 @@ def read_table(
         try:
             header = read(source, **{**options, "n_rows": 0}).columns
             # 007 is not a number, as it would become 7; and only the whole column shows whether all are numbers.
-            schema = {name: polars.String for name, plain in zip(header, columns, strict=True) if plain in ids}
+            schema = {
+                name: polars.String for name, plain in zip(header, columns, strict=True) if plain in (*ids, *text)
+            }
             frame = read(source, **options, schema_overrides=schema)
         except polars.exceptions.ComputeError:
             # A value has another type than the first ten thousand: read text, which is converted later.
             frame, late = read(source, **options, infer_schema=False), True
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         if layout.plain and "utf-8" in str(error):  # the first lines were only ASCII
-            return read_table(path, layout._replace(plain=False), columns, ids, missing, exact=exact)
+            return read_table(path, layout._replace(plain=False), columns, ids, missing, exact=exact, text=text)
         if "utf-8" in str(error):
             hint = "convert it: iconv -f ENCODING -t UTF-8"
             raise ValueError(f"{where}: expected UTF-8 text, or an encoding that is recognized; {hint}") from None
@@ -170,7 +174,11 @@ def read_table(
     if blank:  # a line without anything is no event, and no value is missing in it
         frame = frame.filter(~polars.all_horizontal(polars.all().is_null()))
     if late:
-        others = [column.name for column, plain in zip(frame.get_columns(), columns, strict=True) if plain not in ids]
+        others = [
+            column.name
+            for column, plain in zip(frame.get_columns(), columns, strict=True)
+            if plain not in (*ids, *text)
+        ]
         frame = frame.with_columns([_numbers(frame[name]) for name in others])
     if layout.header:
         frame = _without_headers(polars, frame, columns, layout)

@@ -185,7 +185,8 @@ def _train(
     further = [column for name in of_columns for column in _several(getattr(model, name))]
     began = time.monotonic()
     with training.run():
-        log = read_log(path, columns, note, columns=further)
+        before = None if continued is None else continued.model.known
+        log = read_log(path, columns, note, columns=further, before=before)
         if booked:
             log = _with_bookings(log, column, booked)
         if not training.quiet:
