@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from logq import ArgumentError
-from logq.cli.terminal.errors import BadInputError, StoppedError, describe, say_error
+from logq.cli.terminal.errors import BadInputError, StoppedError, describe, note, say_error
 from logq.training.running_mean import DivergedError
 from logq.vectors.nearest_words import UnknownWord
 
@@ -53,6 +53,24 @@ def test_arguments_are_spelled_as_they_are_typed():
         "--min-count: expected an integer >= 1, got 0; or leave it out; all is lost."
     )
     assert describe(StoppedError(ZeroDivisionError(), "all is lost."), spelled) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["-k", "0"], "--topn: expected a number >= 1, got 0."),
+        (["-k", "x"], "--topn: expected an integer, got 'x'."),
+        (["--diversity", "2"], "--diversity: expected a number <= 1, got 2."),
+    ],
+)
+def test_values_that_the_parser_refuses_are_shown(logq, tmp_path, words, line):
+    code, _, err = logq("recommend", tmp_path, "--user", "u1", *words)
+    assert (code, err) == (2, f"Error: {line} Help: logq recommend --help\n")
+
+
+def test_notes_have_options_alone(capsys):
+    note("exclude_seen=False (--keep-seen) ranks them too; missing=[...] (--missing WORD); refit=False (no --refit)")
+    assert capsys.readouterr().err == "Note: --keep-seen ranks them too; --missing WORD; no --refit\n"
 
 
 def test_a_training_that_diverges_names_the_learning_rate():

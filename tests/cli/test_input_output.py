@@ -141,7 +141,7 @@ def test_a_log_is_read_from_a_pipe(place: Path, ratings: Path, model: Path) -> N
         shutil.rmtree(place / "b")
     done = run(place, f"echo 1,2 | $LOGQ train item2vec - -o b {options}")
     assert done.returncode == 2
-    assert "Error: LOG: expected at least two different items" in done.stderr
+    assert "Error: --validation last: expected users with at least 3 events, got at most 1" in done.stderr
     assert "/dev/stdin: expected" in run(place, f"printf '1,2\\n3,4,5' | $LOGQ train item2vec - -o b {options}").stderr
     done = run(place, f"$LOGQ train item2vec r.csv -o b {options} --item-features <(cat r.csv)")
     assert "expected a table of features in an ordinary file, which is read again, found a pipe" in done.stderr

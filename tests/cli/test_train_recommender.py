@@ -458,6 +458,60 @@ def test_a_model_goes_on_with_a_log_that_grew(logq, ratings, tmp_path):
     assert "has already; nothing was changed" in err
 
 
+def test_a_column_that_is_not_there_is_said_of_its_option(logq, ratings, tmp_path):
+    for option in ("--weights", "--extra-negatives", "--context"):
+        code, _, err = logq("train", "youtube-dnn", ratings, "-o", tmp_path / "m", option, "nosuch")
+        assert (code, err.split(",")[0]) == (2, f"Error: {option}: expected some of 'user_id'")
+    sizes = tmp_path / "items.csv"
+    sizes.write_text("item,size\ni1,2\n")
+    words = ["--item-features", sizes, "--content", "sum", "--numeric", "price"]
+    code, _, err = logq("train", "youtube-dnn", ratings, "-o", tmp_path / "m", *words)
+    assert (code, err.split(";")[0]) == (2, "Error: --numeric: expected some of 'size', got 'price'")
+    sizes.write_text("item,size\n")
+    code, _, err = logq("train", "youtube-dnn", ratings, "-o", tmp_path / "m", *words[:4])
+    assert (code, err) == (2, f"Error: {sizes}: expected features of what the log has, found no row with a value\n")
+
+
+def test_words_for_a_missing_id_are_those_that_are_named(logq, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "user,item,time\n" + "".join(f"u{n % 4},{['NA', 'None', '-', 'tea', 'cup'][n % 5]},{n}\n" for n in range(40))
+    )
+    _, out, err = logq("train", "popularity", log, "-o", tmp_path / "m")
+    assert "Read 24 events of 4 users with 3 items." in out
+    assert "'NA', 'None' count as missing, in 16 rows; --missing WORD says which words do" in err
+    _, out, _ = logq("train", "popularity", log, "-o", tmp_path / "m", "--missing", "-", "--missing", "None")
+    assert "Read 24 events of 4 users with 3 items." in out
+    later = tmp_path / "later.csv"
+    later.write_text("user,item,time\nu1,-,90\nu1,NA,91\n")
+    _, out, err = logq("train", "popularity", "--continue", later, "-o", tmp_path / "m")
+    assert "Took in 1 new event of 1 user (0 new) and 1 item (0 new)." in out, err
+
+
+def test_a_log_of_one_item_is_refused_unless_a_model_goes_on(logq, ratings, tmp_path):
+    log, folder = tmp_path / "log.csv", tmp_path / "m"
+    log.write_text("user_id,item_id,rating,ts\n" + "".join(f"u{n},fresh,5,{n + 950000}\n" for n in range(3)))
+    for validation, message in (("last", "expected users with at least 3 events"), ("none", "at least two items")):
+        code, _, err = logq("train", "popularity", log, "-o", folder, "--validation", validation)
+        assert code == 2
+        assert message in err
+    assert logq("train", "popularity", ratings, "-o", folder, "-q")[0] == 0
+    code, out, err = logq("train", "popularity", "--continue", log, "-o", folder)
+    assert code == 0, err
+    assert "Took in 3 new events of 3 users (0 new) and 1 item (1 new)." in out
+
+
+def test_where_most_events_do_not_count_it_is_said(logq, tmp_path):
+    log = tmp_path / "log.csv"
+    rows = [f"u{user},i{(user + n % 3) % 9},{n}" for user in range(20) for n in range(9)]
+    log.write_text("\n".join(["user,item,time", *rows, "v,i1,1", "v,i2,2", "v,i3,3"]) + "\n")
+    for command in ("popularity", "item2vec"):
+        _, _, err = logq("train", command, log, "-o", tmp_path / command)
+        assert "of the 21 events to be found are of items that their users had before" in err
+        assert "--keep-seen" in err
+        assert "exclude_seen" not in err
+
+
 @pytest.mark.parametrize("numeric", [[], ["--numeric", "price"]])
 def test_features_of_a_log_that_grew_are_read_as_before(logq, ratings, tmp_path, numeric):
     first, later = tmp_path / "items.csv", tmp_path / "later.csv"

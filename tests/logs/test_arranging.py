@@ -83,8 +83,8 @@ def columns_of(rows):
 def test_a_log_is_what_loops_make_of_it(rows, ways):
     kept, dropped = by_loops(rows, **ways)
     items = [row[2] for row in kept]
-    if len(set(items)) < 2:
-        with pytest.raises(ValueError, match=r"log: expected (events that are kept|at least two different items)"):
+    if not items:
+        with pytest.raises(ValueError, match="log: expected events that are kept"):
             Interactions.from_arrays(**columns_of(rows), **ways)
         return
     log = Interactions.from_arrays(**columns_of(rows), **ways)
@@ -138,8 +138,6 @@ def test_a_given_vocabulary_keeps_its_codes_and_unknown_rows_are_counted():
     ("arguments", "message"),
     [
         ({"users": [], "items": []}, "log: expected at least two events, got none"),
-        ({"users": [1, 2], "items": [7, 7]}, "log: expected at least two different items, got only 7"),
-        ({"users": [1, None], "items": ["a", "b"]}, r"got only 'a' \(dropped: 1 no user\)"),
         (
             {"users": [1, 2], "items": [7, 8], "labels": [float("nan")] * 2},
             "log: expected events that are kept, got 2 events, all dropped: 2 no label",

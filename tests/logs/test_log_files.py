@@ -395,7 +395,9 @@ def test_words_for_a_missing_value_are_neither_users_nor_items_nor_times(tmp_pat
     text = f"user,item\n{word},a\nu1,b\nu2,a\n"
     log = log_of(tmp_path, text)
     assert log.user_ids.keys.tolist() == ["u1", "u2"]
-    assert f"user: {word!r} counts as missing, in 1 rows; missing=() keeps such ids" in log.notes
+    assert (
+        f"user: {word!r} counts as missing, in 1 rows; missing=[...] (--missing WORD) says which words do" in log.notes
+    )
     assert log_of(tmp_path, text, missing=()).user_ids.keys.tolist() == [word, "u1", "u2"]
     assert log_of(tmp_path, text, missing=["u2"]).user_ids.keys.tolist() == [word, "u1"]
     assert Interactions.from_arrays(["a", word, "b"], ["x", "y", "z"]).dropped == {"no user": 1}

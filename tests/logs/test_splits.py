@@ -80,7 +80,7 @@ def test_shares_of_a_log_are_moments():
     split = split_by_time(log, 0.8, 0.5)
     assert split.how["test"] == 7
     assert [np.count_nonzero(split.rows(name)) for name in ("train", "validation", "test")] == [5, 2, 3]
-    with pytest.raises(ValueError, match=r"validation: expected a time before that of the test, 7\.0"):
+    with pytest.raises(ValueError, match=r"validation: expected a time before that of the test, 7\.0, got 8"):
         split_by_time(log, 7.0, 8.0)
     with pytest.raises(ValueError, match="log: expected a log with times"):
         split_by_time(Interactions.from_arrays([1, 1], [1, 2]), 0.5)

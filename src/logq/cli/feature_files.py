@@ -91,6 +91,7 @@ def read_features(
     if path is None:
         return None
     check_input_file(path, "a table of features")
+    from logq.logs.column_names import unknown_column
     from logq.logs.features import Features
     from logq.logs.later_features import later_features
 
@@ -100,6 +101,9 @@ def read_features(
                 raise ValueError(f"{path}: expected a table of columns for --numeric, got JSON")
             return _told(Features.from_json(path, ids), path, buckets, tell)
         table = FeatureTable(path, ids, before)
+        wrong = next((name for name in numeric if name not in table.names[1:]), None)
+        if wrong is not None and before is None:
+            raise unknown_column("--numeric", wrong, table.names[1:])
         kept = [name for name in table.names[1:] if not is_title(name)]
         if not kept:
             return None
@@ -125,7 +129,10 @@ def named(path: Path) -> Generator[None, None, None]:
     """
     try:
         with parsing(path, by_arguments=True):
-            yield
+            try:
+                yield
+            except BadInputError as error:  # which names the file already
+                raise ValueError(str(error)) from error
     except BadArgumentError as error:
         if error.name not in ("frame", "keys"):  # the table itself, of which a user of the command sees the file
             raise BadInputError(str(error)) from error

@@ -7,10 +7,12 @@ from enum import Enum
 from glob import has_magic
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from logq._arguments import BadArgumentError
 from logq._project import check_installed, install_line
 from logq.cli.feature_files import is_parquet, read_features
 from logq.cli.input_output import READS
@@ -21,6 +23,7 @@ from logq.cli.text_reading import check_input_file
 if TYPE_CHECKING:
     from logq.logs import Interactions
     from logq.recommenders.events.known_log import KnownLog
+    from logq.training.config_fields import Option
 
 __all__ = [
     "LogArgument",
@@ -31,6 +34,7 @@ __all__ = [
     "check_log",
     "check_tables",
     "log_roles",
+    "named_columns",
     "read_log",
     "tell_notes",
 ]
@@ -103,6 +107,15 @@ class LogColumns:
     separator: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="Separator of columns, such as ',' or '::'.", rich_help_panel=_LOG),
+    ] = None
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD",
+            help="What stands for a user or an item that is missing, beside an empty field. Repeatable.",
+            show_default="NULL, nan, None, N/A and the like",
+            rich_help_panel=_LOG,
+        ),
     ] = None
 
 
@@ -209,7 +222,7 @@ def read_log(
     options: LogColumns,
     tell: Callable[[str], None],
     *,
-    columns: Sequence[str] = (),
+    columns: Mapping[str, str] = MappingProxyType({}),
     before: "KnownLog | None" = None,
     **cleaning: Any,
 ) -> "Interactions":
@@ -219,7 +232,7 @@ def read_log(
         path: the file; - is standard input.
         options: how to read it.
         tell: gets a line for what was guessed, and one for what was left out.
-        columns: further columns to keep.
+        columns: further columns to keep, each with the option that named it.
         before: what a model knows that goes on with the log: features are read as those that it has learned from.
         cleaning: more arguments of Interactions, such as `item_ids`.
 
@@ -231,7 +244,12 @@ def read_log(
         from logq.logs.column_names import GuessedColumnWarning
 
         warnings.simplefilter("ignore", GuessedColumnWarning)  # a note says the same
-        log = _read(path, options, columns, cleaning)
+        try:
+            log = _read(path, options, columns, cleaning)
+        except BadArgumentError as error:
+            if error.name != "columns" or not isinstance(error.got, str) or error.got not in columns:
+                raise
+            raise BadInputError(error.message(columns[error.got])) from error
     if isinstance(options, LogReadingOptions):
         if options.numeric and options.item_features is None:
             raise BadInputError("--numeric: expected a table of --item-features beside it")
@@ -269,6 +287,21 @@ def tell_notes(notes: Sequence[str], dropped: Mapping[str, int], tell: Callable[
         tell("left out: " + ", ".join(f"{count:,} ({reason})" for reason, count in dropped.items()))
 
 
+def named_columns(options: "Mapping[str, Option]", values: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of a log that settings of a model name, each with the option that named it.
+
+    Args:
+        options: of the model.
+        values: settings by name; one that is missing names none.
+    """
+    found: dict[str, str] = {}
+    for name, option in options.items():
+        value = values.get(name) if option.metavar == "COLUMN" else None
+        for column in [value] if isinstance(value, str) else list(value or ()):
+            found.setdefault(column, f"--{name.replace('_', '-')}")
+    return found
+
+
 def log_roles(options: LogColumns) -> dict[str, Any]:
     """The columns of users, items, times, labels and sessions, as `Interactions.from_csv` takes them.
 
@@ -285,7 +318,9 @@ def _open(path: Path, options: LogColumns, columns: Sequence[str], cleaning: Map
     from logq.logs.interactions import Interactions
 
     said = [
-        name for name in (*_ROLES, "separator", "time_format", "min_label") if getattr(options, name, None) is not None
+        name
+        for name in (*_ROLES, "separator", "time_format", "missing", "min_label")
+        if getattr(options, name, None) is not None
     ]
     said += [name for name in ("min_user", "min_item") if getattr(options, name, 1) != 1]
     if "user_ids" in cleaning or "item_ids" in cleaning:
@@ -305,22 +340,25 @@ def _open(path: Path, options: LogColumns, columns: Sequence[str], cleaning: Map
     return log
 
 
-def _read(path: Path, options: LogColumns, columns: Sequence[str], cleaning: dict[str, Any]) -> "Interactions":
+def _read(path: Path, options: LogColumns, named: Mapping[str, str], cleaning: dict[str, Any]) -> "Interactions":
     from logq.logs.interactions import Interactions
     from logq.logs.partitions import is_prepared
 
     if is_prepared(path):
-        return _open(path, options, columns, cleaning)
+        return _open(path, options, list(named), cleaning)
+    columns = list(named)
     format = options.format
     if format is LogFormat.auto:
         format = LogFormat.parquet if is_parquet(path) else LogFormat.table
     roles = log_roles(options)
+    if options.missing is not None:
+        cleaning |= {"missing": tuple(options.missing)}
     if isinstance(options, LogRowOptions):
         cleaning |= options.cleaning
     if format in (LogFormat.sessions, LogFormat.user_sessions):
         said = [f"--{name.replace('_', '-')}" for name in _OF_TABLES if getattr(options, name) is not None]
         if said or columns:
-            raise BadInputError(f"{(said or ['--columns'])[0]}: expected none, {format.value} have no columns")
+            raise BadInputError(f"{(said or [*named.values()])[0]}: expected none, {format.value} have no columns")
         return Interactions.from_sessions(path, leading_user=format is LogFormat.user_sessions, **cleaning)
     if format is LogFormat.parquet:
         if options.separator is not None:

@@ -82,7 +82,7 @@ def arrange(
     rows that remain; or as in `user_ids` and `item_ids`.
 
     Raises:
-        ArgumentError: there are no rows, none remains, all have the same item, or columns differ in length.
+        ArgumentError: there are no rows, none remains, or columns differ in length.
     """
     check_int("min_user", min_user)
     check_int("min_item", min_item)
@@ -127,9 +127,6 @@ def arrange(
         user_ids = Identifiers(user_keys)
     if item_ids is None:
         item_ids = Identifiers(item_keys)
-        if len(item_ids) < 2:
-            why = f" (dropped: {_summary(dropped)})" if dropped else ""
-            raise ArgumentError("log", "at least two different items", Verbatim(f"only {item_keys[0].item()!r}{why}"))
     notes: list[str] = []
     if unsorted := _unsorted(table.users, order):
         events, were = ("event", "was") if unsorted == 1 else ("events", "were")

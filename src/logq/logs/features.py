@@ -263,9 +263,14 @@ class Features:
             key = names[key]
         names = [name for name in names if name != key] if columns is None else list(columns)
         per_column = buckets if isinstance(buckets, Mapping) else {}
-        for name in [key, *names, *per_column, *numeric, *(separator if isinstance(separator, Mapping) else {})]:
-            if name not in table:
-                raise unknown_column("columns", name, table)
+        of_separator = separator if isinstance(separator, Mapping) else {}
+        for argument, asked in (
+            *(("key", [key]), ("columns", names), ("buckets", per_column)),
+            *(("numeric", numeric), ("separator", of_separator)),
+        ):
+            for name in asked:
+                if name not in table:
+                    raise unknown_column(argument, name, table)
         codes = ids.codes(table[key])
         lengths = {name: len(table[name]) for name in (key, *names)}
         if set(lengths.values()) != {len(codes)}:

@@ -16,7 +16,7 @@ from logq.logs.column_names import guess_columns, plain_name, unknown_column
 from logq.logs.data_frames import first_values, frame_columns
 from logq.logs.identifiers import Factor, Identifiers, factorize
 from logq.logs.log_files import LogFile
-from logq.logs.plain_values import MISSING_WORDS, plain_array, to_numbers
+from logq.logs.plain_values import MISSING_WORDS, missing_note, plain_array, to_numbers
 from logq.logs.session_files import read_sessions
 from logq.logs.time_values import check_time_format, read_times
 
@@ -203,11 +203,10 @@ def _ids(values: object, role: str, missing: Collection[str], notes: list[str]) 
     absent = np.isin(found.keys, list(missing))
     if not absent.any():
         return found
-    words = ", ".join(map(repr, found.keys[absent].tolist()))
     table = np.append(np.where(absent, -1, np.cumsum(~absent) - 1), -1)  # the last is that of -1
     codes = table[found.codes].astype(found.codes.dtype)
     count = int(np.count_nonzero((codes < 0) & (found.codes >= 0)))
-    notes.append(f"{role}: {words} counts as missing, in {count:,} rows; missing=() keeps such ids")
+    notes.append(f"{role}: {missing_note(found.keys[absent].tolist(), count)}")
     return Factor(codes, found.keys[~absent])
 
 

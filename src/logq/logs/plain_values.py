@@ -1,5 +1,6 @@
 """Values of columns as numpy arrays and numbers, and the words that stand for a missing one."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -7,12 +8,24 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 
-__all__ = ["MISSING_WORDS", "plain_array", "to_numbers"]
+__all__ = ["MISSING_WORDS", "missing_note", "plain_array", "to_numbers"]
 
 MISSING_WORDS: Final = frozenset(
     ("", "NULL", "Null", "null", "\\N", "NaN", "NAN", "nan", "NaT", "None", "NA", "N/A", "n/a", "<NA>", "#N/A")
 )
 """How programs that write tables spell that a value is missing."""
+
+
+def missing_note(words: Sequence[str], rows: int) -> str:
+    """What is to be said of ids that count as missing.
+
+    Example:
+        >>> missing_note(["NA"], 2)
+        "'NA' counts as missing, in 2 rows; missing=[...] (--missing WORD) says which words do"
+    """
+    count = "counts" if len(words) == 1 else "count"
+    which = ", ".join(map(repr, words))
+    return f"{which} {count} as missing, in {rows:,} rows; missing=[...] (--missing WORD) says which words do"
 
 
 def plain_array(values: object) -> NDArray[Any]:

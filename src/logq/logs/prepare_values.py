@@ -6,7 +6,7 @@ from typing import NamedTuple
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.log_rows import LogRows, check_dates
 from logq.logs.parquet_reader import quoted, text_literal
-from logq.logs.plain_values import MISSING_WORDS
+from logq.logs.plain_values import MISSING_WORDS, missing_note
 from logq.logs.time_values import UNITS_A_SECOND, format_of_kind, read_times
 
 __all__ = ["Values", "id_values", "label_values", "number_or_category", "time_values"]
@@ -83,8 +83,7 @@ def id_values(rows: LogRows, column: str, role: str, missing: Collection[str] | 
     sql = f"{name} IN ({_listed(words - {''})})" if words - {""} else "false"
     note = ""
     if met := rows.groups(name, sql, name):
-        shown, count = ", ".join(repr(group.value) for group in met), sum(group.rows for group in met)
-        note = f"{shown} counts as missing, in {count:,} rows; missing=() keeps such ids"
+        note = missing_note([group.value for group in met], sum(group.rows for group in met))
     return Values(f"CASE WHEN {present} THEN {name} END", note=note)
 
 

@@ -15,6 +15,7 @@ from logq._arguments import (
     check_bool,
     check_float,
     check_int,
+    shown,
 )
 from logq.logs.interactions import Interactions
 from logq.logs.ordering import value_at
@@ -56,7 +57,7 @@ def split_by_time(log: Interactions, test: object, validation: object = None, *,
     if validation is not None:
         at_validation, counts["validation_ties"] = _time("validation", validation, log.timestamps)
     if validation is not None and at_validation >= at_test:
-        raise ArgumentError("validation", f"a time before that of the test, {at_test}", at_validation)
+        raise ArgumentError("validation", f"a time before that of the test, {shown(test)}", validation)
     part = np.zeros(len(log), dtype=np.int8)
     part[log.timestamps >= at_validation] = VALIDATION
     part[log.timestamps >= at_test] = TEST

@@ -201,6 +201,6 @@ def first_phase(minutes: float | None, *, refit: bool, validation: float | None)
     if not refit:
         return Phase(budget)
     if validation is None:
-        hint = "leave_one_out and split_by_time (--validation) make one; refit=False trains on the log at once"
+        hint = "leave_one_out and split_by_time (--validation) make one; refit=False (no --refit) trains at once"
         raise ArgumentError("refit", "a validation part to choose the number of epochs by", Verbatim("none"), hint)
     return Phase(budget.part(1 / (2 + validation)), number=1)

@@ -284,7 +284,7 @@ class _Test:
             test = RankingTest.of(model, truth, history, exclude_seen=not keep_seen, known_events=self.known_events)
         except ArgumentError as error:
             raise BadInputError(error.message("LOG" if self.split is None else "the test part")) from error
-        remark = test.remark("--keep-seen")
+        remark = test.remark()
         self.notes += [remark] if remark else []
         return test.measure(model, ks, ties=ties, progress=False if quiet else None, **more)
 

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -19,7 +19,7 @@ from logq.cli.continued_model import ContinuedModel
 from logq.cli.feature_files import read_titles
 from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.input_output import WRITES_FOLDER
-from logq.cli.log_reading import LogArgument, LogColumns, LogReadingOptions, check_log, read_log
+from logq.cli.log_reading import LogArgument, LogColumns, LogReadingOptions, check_log, named_columns, read_log
 from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.recommender_guides import GUIDES, Guide
 from logq.cli.terminal.errors import BadInputError, note
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["make"]
 
 
+_KEEPING = "`logq evaluate ranking --keep-seen`"
 _MANY_ITEMS = 50_000  # below, exact search is about as fast as an approximate one, or faster
 
 
@@ -181,8 +182,7 @@ def _train(
         raise BadInputError("--no-users: expected none with --user-vectors, which are one of each user")
     if shards is not None and not hasattr(model, "write_vector_shards"):
         raise BadInputError(f"--shards: expected none with {entry.command}, which one process trains")
-    of_columns = [name for name, option in estimator.options().items() if option.metavar == "COLUMN"]
-    further = [column for name in of_columns for column in _several(getattr(model, name))]
+    further = named_columns(estimator.options(), model.settings())
     began = time.monotonic()
     with training.run():
         before = None if continued is None else continued.model.known
@@ -228,7 +228,7 @@ def _train(
             "cleaning": {name: value for name, value in asdict(columns).items() if name.startswith("min_")},
             "validation": held_out.validation.value,
             "held_out": held_out.held_out,
-            "further": further,
+            "further": list(further),
             "seconds": round(took, 1),
             "training_log": getattr(model, "training_log", []),
         }
@@ -262,10 +262,6 @@ def _without_values(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Options as the class takes them: of --booking COLUMN=VALUE the column."""
     booking = str(arguments.get("booking") or "").partition("=")[0]
     return {**arguments, "booking": booking} if booking else dict(arguments)
-
-
-def _several(value: Any) -> Sequence[str]:
-    return [value] if isinstance(value, str) else list(value or ())
 
 
 def _with_bookings(log: "Interactions", column: str, value: str) -> "Interactions":
@@ -317,7 +313,7 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
     if split is None or split.validation is None:
         say("Nothing was held out: only later events of users can show how good it is.")
         return
-    from logq.recommenders.ranking.ranker import RankingTest
+    from logq.recommenders.ranking.ranker import KEEPS_SEEN, RankingTest
     from logq.training.model_display import best_epoch
 
     monitor = str(getattr(model, "monitor", "ndcg@10"))
@@ -331,9 +327,11 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
         try:
             test = RankingTest.of(model, split.validation, split.history("validation"))
             scores = test.measure(model, 10, resamples=0)
-        except ArgumentError as error:
-            note(error.message("--validation"))
+        except ArgumentError as error:  # no option of this command ranks what users had before
+            note(error.message("--validation").replace(KEEPS_SEEN, _KEEPING))
             return
+        if test.remark():
+            note(f"validation: {test.remark(_KEEPING)}")
         figures = {name.lower(): scores[name] for name in ("NDCG@10", "HR@10")}
         when = "Validation"
     first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]

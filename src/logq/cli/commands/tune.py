@@ -12,7 +12,7 @@ from logq._arguments import ArgumentError, BadArgumentError
 from logq._project import check_installed
 from logq.cli.command_options import Quiet, make_command, typed_again
 from logq.cli.held_out_part import HeldOutPart, Validation
-from logq.cli.log_reading import LogArgument, LogReadingOptions, check_log, read_log
+from logq.cli.log_reading import LogArgument, LogReadingOptions, check_log, named_columns, read_log
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
@@ -122,7 +122,7 @@ def make(name: str) -> HelpfulCommand:
         with _named_options():
             search_space(estimator, arguments, wanted)
         with output_folder(output):
-            events = read_log(log, columns, note, columns=_columns(options, arguments))
+            events = read_log(log, columns, note, columns=named_columns(options, arguments))
             split = held_out.split(events)
             assert split is not None
             try:
@@ -165,12 +165,6 @@ def _is_tried(option: "Option") -> bool:
 def _typed(search: Any) -> str:
     """Values to try, as --search takes them."""
     return ",".join(map(str, search.choices)) if search.choices else f"{search.low:g}:{search.high:g}"
-
-
-def _columns(options: Mapping[str, "Option"], arguments: Mapping[str, Any]) -> list[str]:
-    """Columns of the log that settings name."""
-    named = [arguments[name] for name, option in options.items() if option.metavar == "COLUMN" and arguments.get(name)]
-    return [column for one in named for column in ([one] if isinstance(one, str) else one)]
 
 
 def _read_search(text: str, options: Mapping[str, "Option"]) -> tuple[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import typer
 
-from logq._arguments import BadArgumentError
+from logq._arguments import BadArgumentError, Verbatim
 from logq._launch import launched
 from logq.cli.terminal.console import Console, Text, is_silent
 
@@ -83,6 +83,20 @@ def describe(error: BaseException, spelled: Callable[[str], str] = str) -> str |
     return None if line is None else typed(" ".join(line.split()), spelled)
 
 
+_PAIR = re.compile(r"\b\w+=[^\s;]+ \(((?:no )?--[a-z][^)]*)\)")
+"""What is set in Python, and the option that does it."""
+
+_EXPECTED = {
+    "greater_than": "a number > {gt:g}",
+    "greater_than_equal": "a number >= {ge:g}",
+    "less_than": "a number < {lt:g}",
+    "less_than_equal": "a number <= {le:g}",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
+    "float_parsing": "a number",
+}
+"""What typer expects of a value, by the name that pydantic has for what is wrong with it."""
+
 ONE_LOG = "a log of several files is made one by `logq prepare FILE... -o parts`, and LOG is parts then"
 """What to say where somebody hands in several files."""
 
@@ -93,7 +107,10 @@ def typed(text: str, spelled: Callable[[str], str]) -> str:
     Example:
         >>> typed("give encoding=, or errors='replace' or 'ignore', or dim=10", lambda name: f"--{name}")
         'give --encoding, or --errors replace or ignore, or --dim 10'
+        >>> typed("resume=True (--resume) goes on", str)
+        '--resume goes on'
     """
+    text = _PAIR.sub(r"\1", text)
 
     def option(found: "re.Match[str]") -> str:
         name, values = found[1], found[2]
@@ -126,7 +143,8 @@ def _refused(error: Any) -> str:
     """What the parser says about a bad command line, and where to find help."""
     parameter = getattr(error, "param", None)
     named = isinstance(error, typer.BadParameter) and parameter is not None and error.message
-    text = str(f"{spelling(parameter)}: {error.message}" if named else error.format_message()).rstrip(".")
+    message = _of_pydantic(error.__cause__) or (error.message if named else "")
+    text = str(f"{spelling(parameter)}: {message}" if named else error.format_message()).rstrip(".")
     context = getattr(error, "ctx", None)
     end = "" if text.endswith("?") else "."
     if (
@@ -136,6 +154,17 @@ def _refused(error: Any) -> str:
     ):
         text, end = f"{text}; {ONE_LOG}", "."
     return text if context is None else f"{text}{end} Help: {context.command_path} --help"
+
+
+def _of_pydantic(cause: Any) -> str:
+    """What is wrong with a value, in our words, where pydantic found it; "" where it did not."""
+    first = next(iter(cause.errors()), None) if hasattr(cause, "errors") else None
+    if first is None or first["type"] not in _EXPECTED:
+        return ""
+    expected = _EXPECTED[first["type"]].format(**first.get("ctx", {}))
+    typed = first["input"]
+    got = repr(typed) if first["type"].endswith("_parsing") else str(typed)
+    return BadArgumentError("", expected, Verbatim(got)).message("")
 
 
 def spelling(parameter: Any) -> str:
@@ -165,7 +194,7 @@ def note(text: str) -> None:
         >>> note("3 lines had bytes that are not UTF-8.")
     """
     if not is_silent():
-        say_error(" ".join(text.split()), "Note")
+        say_error(_PAIR.sub(r"\1", " ".join(text.split())), "Note")
 
 
 def leave_quietly() -> None:

@@ -25,9 +25,21 @@ from logq.recommenders.events.histories import Histories, gather_rows
 from logq.recommenders.events.known_log import KnownLog
 from logq.training.checkpoint import fingerprint
 
-__all__ = ["EvaluationWarning", "Ranker", "RankingTest", "Ties", "histories_of_log", "leak", "without_unknown"]
+__all__ = [
+    "KEEPS_SEEN",
+    "EvaluationWarning",
+    "Ranker",
+    "RankingTest",
+    "Ties",
+    "histories_of_log",
+    "leak",
+    "without_unknown",
+]
 
 Ties: TypeAlias = Literal["random", "expected"]
+
+KEEPS_SEEN = "exclude_seen=False (--keep-seen)"
+"""What ranks items that users had before, too."""
 
 MANY_HAD = 0.05
 """Share of events of items that users had before from which on it is said that they do not count."""
@@ -289,7 +301,7 @@ class RankingTest:
                 bar.advance(len(part))
         return ranked, {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
-    def remark(self, option: str = "exclude_seen=False") -> str:
+    def remark(self, option: str = KEEPS_SEEN) -> str:
         """What is to be said where more than a few events are of items that users had; "" where not.
 
         Args:
@@ -312,7 +324,7 @@ class RankingTest:
         told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
         hint = ""
         if self.already_had and self.exclude_seen:
-            hint = "exclude_seen=False (--keep-seen) ranks what users had before too"
+            hint = f"{KEEPS_SEEN} ranks what users had before too"
         elif self.known_events:
             hint = "hold out a part of the log before training, as leave_one_out and split_by_time (--validation) do"
         got = Verbatim(f"none ({told or 'no known items'})")
