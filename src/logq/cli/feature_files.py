@@ -92,8 +92,8 @@ def read_features(
         return None
     check_input_file(path, "a table of features")
     from logq.logs.column_names import unknown_column
+    from logq.logs.feature_growth import later_features
     from logq.logs.features import Features
-    from logq.logs.later_features import later_features
 
     with named(path):
         if is_json(path):

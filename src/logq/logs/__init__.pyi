@@ -2,6 +2,7 @@ from .batches import epoch_batches as epoch_batches
 from .batches import num_batches as num_batches
 from .call_graph import python_calls as python_calls
 from .examples import Examples as Examples
+from .feature_growth import later_features as later_features
 from .features import Features as Features
 from .growing import GrownLog as GrownLog
 from .growing import find_repeats as find_repeats
@@ -10,7 +11,6 @@ from .identifiers import Identifiers as Identifiers
 from .interactions import Interactions as Interactions
 from .item_graph import ItemGraph as ItemGraph
 from .item_graph import walks as walks
-from .later_features import later_features as later_features
 from .next_items import NextItems as NextItems
 from .next_items import Sequences as Sequences
 from .partition_contract import check_partitions as check_partitions
