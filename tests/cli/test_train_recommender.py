@@ -501,15 +501,26 @@ def test_a_log_of_one_item_is_refused_unless_a_model_goes_on(logq, ratings, tmp_
     assert "Took in 3 new events of 3 users (0 new) and 1 item (1 new)." in out
 
 
-def test_where_most_events_do_not_count_it_is_said(logq, tmp_path):
+@pytest.mark.filterwarnings("default::logq.recommenders.ranking.ranker.EvaluationWarning")
+def test_where_hardly_an_event_is_of_a_new_item_validation_ranks_all(logq, tmp_path):
     log = tmp_path / "log.csv"
     rows = [f"u{user},i{(user + n % 3) % 9},{n}" for user in range(20) for n in range(9)]
     log.write_text("\n".join(["user,item,time", *rows, "v,i1,1", "v,i2,2", "v,i3,3"]) + "\n")
-    for command in ("popularity", "item2vec"):
-        _, _, err = logq("train", command, log, "-o", tmp_path / command)
-        assert "of the 21 events to be found are of items that their users had before" in err
-        assert "--keep-seen" in err
+    said = "validation: only 1 of 21 events are of items that are new to their users; so items that they had before are"
+    for command, more in (("ease", []), ("youtube-dnn", ["--epochs", 2, "--dim", 4, "--seed", 1])):
+        _, out, err = logq("train", command, log, "-o", tmp_path / command, *more)
+        assert f"{said} ranked too, as --keep-seen does" in err
+        assert "ndcg@10 0.0000" not in out
         assert "exclude_seen" not in err
+
+
+def test_where_some_events_do_not_count_it_is_said(logq, tmp_path):
+    log = tmp_path / "log.csv"
+    rows = [f"u{user},i{(user + n % (7 + user % 2)) % 19},{n}" for user in range(40) for n in range(9)]
+    log.write_text("\n".join(["user,item,time", *rows]) + "\n")
+    _, _, err = logq("train", "ease", log, "-o", tmp_path / "m")
+    assert "validation: 50.0 % of the 40 events to be found are of items that their users had before" in err
+    assert "--keep-seen ranks them too" in err
 
 
 @pytest.mark.parametrize("numeric", [[], ["--numeric", "price"]])

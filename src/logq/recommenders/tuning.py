@@ -17,8 +17,9 @@ from logq._progress import Progress
 from logq._project import load_optional
 from logq.estimators import class_of
 from logq.logs.splits import Split
-from logq.recommenders.ranking.ranker import EvaluationWarning, RankingTest
+from logq.recommenders.ranking.ranker import EvaluationWarning
 from logq.recommenders.ranking.recommender import Recommender
+from logq.recommenders.ranking.validation_test import validation_test
 from logq.recommenders.search_space import search_space, suggest
 from logq.tables.notebook_html import result_html
 from logq.tables.short_texts import result_text
@@ -315,7 +316,10 @@ class _Question:
         metric, _, k = self.monitor.partition("@")
         assert self._split.validation is not None
         seen = bool(getattr(model, "exclude_seen", True))
-        test = RankingTest.of(model, self._split.validation, self._split.history("validation"), exclude_seen=seen)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EvaluationWarning)
+            history = self._split.history("validation")
+            test = validation_test(model, self._split.validation, history, exclude_seen=seen)
         return test.measure(model, int(k), resamples=0)[f"{metric.upper()}@{k}"]
 
 

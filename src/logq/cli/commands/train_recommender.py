@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import Enum
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["make"]
 
 
-_KEEPING = "`logq evaluate ranking --keep-seen`"
 _MANY_ITEMS = 50_000  # below, exact search is about as fast as an approximate one, or faster
 
 
@@ -313,7 +313,8 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
     if split is None or split.validation is None:
         say("Nothing was held out: only later events of users can show how good it is.")
         return
-    from logq.recommenders.ranking.ranker import KEEPS_SEEN, RankingTest
+    from logq.recommenders.ranking.ranker import EvaluationWarning
+    from logq.recommenders.ranking.validation_test import validation_test
     from logq.training.model_display import best_epoch
 
     monitor = str(getattr(model, "monitor", "ndcg@10"))
@@ -325,13 +326,13 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
         return
     else:
         try:
-            test = RankingTest.of(model, split.validation, split.history("validation"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("default", EvaluationWarning)  # each is a note, also where others are errors
+                test = validation_test(model, split.validation, split.history("validation"), exclude_seen=True)
             scores = test.measure(model, 10, resamples=0)
-        except ArgumentError as error:  # no option of this command ranks what users had before
-            note(error.message("--validation").replace(KEEPS_SEEN, _KEEPING))
+        except ArgumentError as error:
+            note(error.message("--validation"))
             return
-        if test.remark():
-            note(f"validation: {test.remark(_KEEPING)}")
         figures = {name.lower(): scores[name] for name in ("NDCG@10", "HR@10")}
         when = "Validation"
     first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]

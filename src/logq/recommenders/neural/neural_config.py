@@ -233,11 +233,7 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
     monitor: Annotated[
         str,
         Check(_check_monitor),
-        Help(
-            "Metric for early stopping, such as ndcg@10, hr@50 or recall@20.",
-            group="Stopping",
-            metavar="NAME@K",
-        ),
+        Help("Metric for early stopping, such as ndcg@10, hr@50 or recall@20.", group="Stopping", metavar="NAME@K"),
     ] = "ndcg@10"
     refit: Annotated[
         bool,
@@ -264,6 +260,7 @@ class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
         bool,
         Help(
             "Whether validation leaves out what a user's history has, as `evaluate` does.",
+            more="Where most events are of such items and fewer than 100 are left, it ranks them after all.",
             typed="Also rank items that the user has already seen, in validation.",
             flag="--keep-seen",
             negated=True,

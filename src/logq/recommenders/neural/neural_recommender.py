@@ -34,6 +34,7 @@ from logq.recommenders.neural.query_context import Context
 from logq.recommenders.neural.warm_start import continued, later_examples, later_targets, take_over
 from logq.recommenders.ranking.new_items import NewItemsOfEncoder
 from logq.recommenders.ranking.ranker import EvaluationWarning, RankingTest
+from logq.recommenders.ranking.validation_test import validation_test
 from logq.tables.notebook_html import TrainingLog
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.devices import Device
@@ -318,14 +319,11 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
     def _test(self, validation: HeldOut) -> RankingTest | None:
         """What validations ask: of what was held out, what can be found; None where that is nothing."""
         try:
-            test = RankingTest.of(self, validation.truth, validation.history, exclude_seen=self.exclude_seen)
+            return validation_test(self, validation.truth, validation.history, exclude_seen=self.exclude_seen)
         except ArgumentError as error:
             text = f"{error.message('validation')}; so there is nothing to stop by, and all epochs are trained"
             warn(text, EvaluationWarning)
             return None
-        if test.remark():
-            warn(f"validation: {test.remark()}", EvaluationWarning)
-        return test
 
     def _validated(self, loss: ItemLoss, test: RankingTest) -> dict[str, float]:
         self._ready(loss)
