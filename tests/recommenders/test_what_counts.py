@@ -12,6 +12,7 @@ from logq.logs import Interactions, Split, leave_one_out
 from logq.recommenders import ItemKNN, Popularity, Recommender, SASRec, YoutubeDNN
 from logq.recommenders.events.known_log import KnownLog
 from logq.recommenders.ranking.ranker import EvaluationWarning
+from logq.recommenders.ranking.validation_test import validation_test
 from recommender_cases import ALL, BASELINES, fitted, make, planted_log, planted_split
 
 
@@ -61,7 +62,7 @@ def test_a_repeat_at_another_time_is_new_and_can_only_be_found_where_seen_items_
     again = Interactions.from_arrays(["a", "a", "b", "b"], ["x", "x", "x", "y"], [1, 9, 1, 9])
     found = model.evaluate(again, ks=(1,), exclude_seen=False, progress=False)
     assert (found.known_events, found.already_had, found.users) == (2, 1, 2)
-    with pytest.warns(EvaluationWarning, match=r"50\.0 % of the 2 events .* exclude_seen=False ranks them too"):
+    with pytest.warns(EvaluationWarning, match=r"50\.0 % of the 2 events .*exclude_seen=False \(--keep-seen\) ranks"):
         found = model.evaluate(again, ks=(1,), progress=False)
     assert (found.known_events, found.already_had, found.users) == (2, 1, 1)
     assert found["HR@1"] == 1, "b has x, so that y is what is left"
@@ -128,16 +129,37 @@ def test_early_stopping_looks_at_what_can_be_found() -> None:
     log = songs()
     split = leave_one_out(log)
     model = YoutubeDNN(dim=4, epochs=1, num_sampled=2, seed=1, monitor="hr@3")
-    told = r"validation: .*100 events of items .*exclude_seen=False \(--keep-seen\).*all epochs are trained"
-    with pytest.warns(EvaluationWarning, match=told):
+    with pytest.warns(EvaluationWarning, match=r"validation: only 0 of 100 events are of items that are new"):
         model.fit(split, progress=False)
-    assert "hr@3" not in model.training_log[0]
+    assert model.training_log[0]["hr@3"] == 1, "there are three songs"
     part = split.part.copy()
     rows = np.flatnonzero((log.users == log.user_ids.codes([7])[0]) | (log.users == log.user_ids.codes([8])[0]))
     part[rows[[4, 9]]] = 1  # the other song is in the validation of the two
-    with pytest.warns(EvaluationWarning, match=r"validation: 98\.0 % of the 102 events"):
+    with pytest.warns(EvaluationWarning, match=r"validation: only 2 of 102 events are of items that are new"):
         model.fit(Split(log, part, split.how), progress=False)
     assert model.training_log[0]["hr@3"] == 1
+
+
+@pytest.mark.parametrize(("new", "excludes"), [(100, True), (99, False), (60, False), (61, False)])
+def test_a_hundred_new_items_are_enough_to_choose_by(new: int, excludes: bool) -> None:
+    rows = [(user, user % 7, 0) for user in range(new + 300)]
+    rows += [(user, (user + (user < new)) % 7, 1) for user in range(new + 300)]
+    users, items, times = zip(*rows, strict=True)
+    log = Interactions.from_arrays(users, items, times)
+    part = np.asarray(log.timestamps).astype(np.int8)
+    split = Split(log, part, {"by": "time", "test": 2, "validation": 1})
+    model = Popularity().fit(log.select(part == 0))
+    with pytest.warns(EvaluationWarning, match="validation: "):
+        test = validation_test(model, log.select(part == 1), split.history("validation"), exclude_seen=True)
+    assert test.exclude_seen == excludes
+    assert len(test.relevant[0]) == (new if excludes else new + 300)
+
+
+def test_few_events_are_enough_where_most_of_them_are_new() -> None:
+    log = Interactions.from_arrays([1, 2, 3], [5, 6, 7], [1, 1, 1])
+    later = Interactions.from_arrays([1, 2], [6, 6], [2, 2], user_ids=log.user_ids, item_ids=log.item_ids)
+    with pytest.warns(EvaluationWarning, match=r"validation: 50\.0 % of the 2 events"):
+        assert validation_test(Popularity().fit(log), later, log, exclude_seen=True).exclude_seen
 
 
 # ---------------------------------------------------------------------------------------------------------------- ties
