@@ -173,6 +173,19 @@ def test_new_items_in_a_history_are_left_out_if_asked(logq, model):
     assert "new user: 1 unknown item left out" in err
 
 
+def test_a_line_of_a_pipe_is_one_answer_whatever_an_id_holds(logq, tmp_path):
+    log = tmp_path / "log.csv"
+    ids = ["a\tb", "c\nd", "e  f", "g"]
+    log.write_text("user,item,time\n" + "".join(f'"u\n{n % 5}","{ids[n % 3 + n % 2]}",{n}\n' for n in range(40)))
+    assert logq("train", "item-knn", log, "-o", tmp_path / "m", "-q")[0] == 0
+    _, out, _ = logq("recommend", tmp_path / "m", "--user", "u\n1", "--keep-seen")
+    assert {line[0] for line in lines(out)} == {"u 1"}
+    assert {line[1] for line in lines(out)} == {"a b", "c d", "e  f", "g"}
+    assert {len(line) for line in lines(out)} == {3}
+    _, out, _ = logq("score", tmp_path / "m", "--user", "u\n1", "--item", "c\nd")
+    assert lines(out)[0][:2] == ["u 1", "c d"]
+
+
 @pytest.mark.parametrize("name", ["two-tower", "eges"])
 def test_a_value_that_no_item_has(logq, ratings, tmp_path, name):
     features = ["--item-features", ratings.parent / "items.csv"]
@@ -249,6 +262,7 @@ def test_none_but_allowed_items_are_recommended(logq, model, tmp_path):
         (["--all"], "--all and --output FILE (-o) belong together"),
         (["--user", "u1", "-o", "x.parquet"], "--all and --output FILE (-o) belong together"),
         (["--all", "--user", "u1", "-o", "x.parquet"], "give either users of the log by --user, or the history"),
+        (["--all", "-o", "x.csv"], "--output: expected the name of a Parquet file, such as all.parquet, got 'x.csv'"),
         (["--all", "-o", "x.parquet", "--explain"], "--explain: expected none beside --all"),
         (["--user", "u1", "--diversity", "1.5"], "--diversity"),
         (["--user", "u1", "--exclude", "zzz"], "'zzz' is not among the 20 items of the log"),

@@ -34,6 +34,24 @@ def told(model: Any, values: list[float]) -> list[dict[str, torch.Tensor]]:
     return weights
 
 
+def test_the_last_epoch_counts_where_only_a_part_of_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    advance, run = Progress.advance, Loop.run
+
+    def noted(self: Progress, count: float = 0, **values: Any) -> None:
+        shown.extend([values["epoch"]] if "epoch" in values else [])
+        advance(self, count, **values)
+
+    def shortened(self: Loop, *args: Any, **more: Any) -> None:
+        self.num_steps -= 1
+        run(self, *args, **more)
+
+    monkeypatch.setattr(Progress, "advance", noted)
+    monkeypatch.setattr(Loop, "run", shortened)
+    make("YoutubeDNN", epochs=2).fit(planted_split().train, progress=False)
+    assert (shown[0], shown[-1]) == ("1/2", "2/2")
+
+
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_the_best_weights_are_kept_and_patience_ends_the_training(ema: float | None) -> None:
     model: Any = make("YoutubeDNN", epochs=60, patience=2, ema=ema)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from logq.cli.terminal.errors import BadInputError, note, say_error
+from logq.cli.terminal.output import tab_separated
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import show_items
 from logq.folders.id_reading import UnknownIdError, known_ids, typed_ids
@@ -119,7 +120,7 @@ class Answers:
             for item, name, value, why in rows:
                 further = [name] if self._titled else []
                 further += [why] if measure is not None else []
-                print("\t".join([question, item, f"{value:.6f}", *further]))
+                print(tab_separated(question, item, f"{value:.6f}", *further))
             return
         if len(self._all) > 1:
             say()

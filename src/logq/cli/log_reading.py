@@ -118,6 +118,11 @@ class LogColumns:
         ),
     ] = None
 
+    @property
+    def missing_words(self) -> dict[str, Any]:
+        """The argument of `Interactions` that says what stands for a missing id, if it is given."""
+        return {} if self.missing is None else {"missing": tuple(self.missing)}
+
 
 @dataclass(frozen=True)
 class LogRowOptions(LogColumns):
@@ -140,7 +145,7 @@ class LogRowOptions(LogColumns):
     def cleaning(self) -> dict[str, Any]:
         """The arguments of `Interactions` that leave rows out."""
         smallest = {} if self.min_label is None else {"min_label": self.min_label}
-        return {"min_user": self.min_user, "min_item": self.min_item, **smallest}
+        return {"min_user": self.min_user, "min_item": self.min_item, **smallest, **self.missing_words}
 
 
 @dataclass(frozen=True)
@@ -351,10 +356,7 @@ def _read(path: Path, options: LogColumns, named: Mapping[str, str], cleaning: d
     if format is LogFormat.auto:
         format = LogFormat.parquet if is_parquet(path) else LogFormat.table
     roles = log_roles(options)
-    if options.missing is not None:
-        cleaning |= {"missing": tuple(options.missing)}
-    if isinstance(options, LogRowOptions):
-        cleaning |= options.cleaning
+    cleaning |= options.cleaning if isinstance(options, LogRowOptions) else options.missing_words
     if format in (LogFormat.sessions, LogFormat.user_sessions):
         said = [f"--{name.replace('_', '-')}" for name in _OF_TABLES if getattr(options, name) is not None]
         if said or columns:

@@ -235,9 +235,9 @@ def _grown_features(
     if features is None:
         return None
     for name in () if more is None else (*more.values, *more.dense):
-        kinds = [_kind(one, name) for one in (features, more)]
-        if kinds[0] and kinds[0] != kinds[1]:
-            raise ArgumentError("log", f"{kinds[0]} in the feature {name!r}, as before", Verbatim(kinds[1]), _AS_BEFORE)
+        kind, its = _kind(features, name), "" if more is None else _kind(more, name)
+        if kind and kind != its:
+            raise ArgumentError("log", f"{kind} in the feature {name!r}, as before", Verbatim(its), _AS_BEFORE)
     before, after = translated(own, ids), translated(theirs, ids)
     values: dict[str, NDArray[np.int32]] = {}
     codings: dict[str, Coding] = {}

@@ -129,7 +129,6 @@ def prepare(
             columns=list(further or ()),
             **log_roles(rows),
             **rows.cleaning,
-            **({} if rows.missing is None else {"missing": tuple(rows.missing)}),
         )
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError(f"{output} keeps what was done; the same command goes on from there.") from stop

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.feature_files import is_parquet
 from logq.cli.input_output import WRITES
 from logq.cli.item_answers import (
     Answers,
@@ -113,6 +114,8 @@ def recommend(
         )
     if everybody != (output is not None):
         raise BadInputError("--all and --output FILE (-o) belong together: recommendations for everybody go to a file")
+    if output is not None and output.suffix and not is_parquet(output):
+        raise BadInputError(f"--output: expected the name of a Parquet file, such as all.parquet, got {str(output)!r}")
     for option, given in (("--json", json is not None), ("--context", bool(context)), ("--explain", explain)):
         if everybody and given:
             raise BadInputError(f"{option}: expected none beside --all, whose file has user, rank, item and score")

@@ -23,7 +23,7 @@ from logq.cli.model_folders import RecommenderArgument, columns_of
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.pair_files import UserItemPairs, read_pairs, write_scores
 from logq.cli.terminal.errors import BadInputError, note
-from logq.cli.terminal.output import check_file, write_json
+from logq.cli.terminal.output import check_file, tab_separated, write_json
 from logq.cli.terminal.report import say
 from logq.folders.id_reading import UnknownIdError, known_ids, typed_ids
 from logq.folders.recommender_folders import RecommenderFolder, open_folder
@@ -122,7 +122,7 @@ def score(
         return
     for who, what, value in zip(asked.users, asked.items, scores.tolist(), strict=True):
         title = [] if found.titles is None else [found.title(what)]
-        print("\t".join([str(who), str(what), "" if value != value else f"{value:.6f}", *title]))
+        print(tab_separated(who, what, "" if value != value else f"{value:.6f}", *title))
 
 
 def _show(

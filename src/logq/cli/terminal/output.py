@@ -12,7 +12,19 @@ from logq._files import is_stream
 from logq._launch import launched
 from logq.cli.terminal.errors import BadInputError
 
-__all__ = ["check_file", "output_folder", "write_json"]
+__all__ = ["check_file", "output_folder", "tab_separated", "write_json"]
+
+_BLANKS = str.maketrans(dict.fromkeys("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " "))  # all that ends a field or a line
+
+
+def tab_separated(*fields: object) -> str:
+    r"""Return fields as one line for a pipe; a tab or the end of a line within an id or a title becomes a blank.
+
+    Example:
+        >>> tab_separated("u1", "tea\ncup", 0.5)
+        'u1\ttea cup\t0.5'
+    """
+    return "\t".join(str(field).translate(_BLANKS) for field in fields)
 
 
 @contextlib.contextmanager
