@@ -72,7 +72,7 @@ def test_columns_that_look_like_nothing(logq, tmp_path):
     assert code == 2
     assert err.startswith("Error: --user: expected the name of a column")
     assert "none of the columns 'foo', 'bar' looks like users or items; " in err
-    assert err.endswith(f"(--user NAME --item NAME) name them; the file is {path}\n")
+    assert err.endswith(f"--user NAME --item NAME name them; the file is {path}\n")
 
 
 def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkeypatch):

@@ -215,8 +215,7 @@ class Loop(SavedLoop):
     ) -> None:
         self.task.module.train()
         self.budget.mark()
-        epochs = -(-self.num_steps // self.task.num_batches)  # the last one may be a part of one
-        self._began, self._trained = time.perf_counter(), 0
+        self._began, self._trained, epochs = time.perf_counter(), 0, -(-self.num_steps // self.task.num_batches)
         batches = self.task.batches(self.epoch, self.batch)
         with contextlib.closing(feed(batches, self.device.torch_device)) as fed:
             for batch, count in fed:

@@ -83,7 +83,7 @@ def describe(error: BaseException, spelled: Callable[[str], str] = str) -> str |
     return None if line is None else typed(" ".join(line.split()), spelled)
 
 
-_PAIR = re.compile(r"\b\w+=[^\s;]+ \(((?:no )?--[a-z][^)]*)\)")
+_PAIR = re.compile(r"(?:\b\w+=[^\s;]+ and )*\b\w+=[^\s;]+ \(((?:no )?--[a-z][^)]*)\)")
 """What is set in Python, and the option that does it."""
 
 _EXPECTED = {
