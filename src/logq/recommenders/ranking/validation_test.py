@@ -1,8 +1,7 @@
 """What validations ask, also of logs whose users hardly ever do something new."""
 
-import warnings
-
 from logq._arguments import ArgumentError
+from logq._warnings import warn
 from logq.logs.interactions import Interactions
 from logq.recommenders.ranking.ranker import KEEPS_SEEN, EvaluationWarning, Ranker, RankingTest
 
@@ -33,6 +32,7 @@ def validation_test(
         ArgumentError: nothing is left that could be found.
 
     Example:
+        >>> import warnings
         >>> from logq import Popularity
         >>> from logq.logs import leave_one_out
         >>> split = leave_one_out(Interactions.from_sessions([["tea", "cup", "tea", "cup"]] * 3))
@@ -53,7 +53,7 @@ def validation_test(
     left = 0 if found is None else found.events - found.already_had
     if found is not None and (not exclude_seen or left >= FEW or left >= found.already_had):
         if remark := found.remark():
-            warnings.warn(f"validation: {remark}", EvaluationWarning, stacklevel=3)
+            warn(f"validation: {remark}", EvaluationWarning)
         return found
     try:
         every = RankingTest.of(ranker, truth, history, exclude_seen=False)
@@ -64,5 +64,5 @@ def validation_test(
         f"validation: only {left:,} of {every.events:,} events are of items that are new to their users; so items that "
         f"they had before are ranked too, as {KEEPS_SEEN} does"
     )
-    warnings.warn(text, EvaluationWarning, stacklevel=3)
+    warn(text, EvaluationWarning)
     return every
