@@ -60,8 +60,6 @@ CASES: dict[str, tuple[str, Callable[[Path], Any], bytes]] = {
     "titles without a row": ("f.csv", lambda path: read_titles(path, IDS), b"item,title\n"),
     "labels that are no numbers": ("log.csv", Interactions.from_csv, b"user,item,rating\n1,2,3\n1,3,x\n"),
     "times of two kinds": ("log.csv", Interactions.from_csv, b"user,item,time\n1,2,1700000000\n1,3,2024-01-01\n"),
-    "a log of one item": ("log.csv", Interactions.from_csv, b"user,item\n1,2\n3,2\n"),
-    "sessions of one item": ("log.txt", Interactions.from_sessions, b"7 7\n7\n"),
     "sessions that are not UTF-8": ("log.txt", Interactions.from_sessions, b"a b\n" + b"\xff" * 70 + b" a\n"),
     "a table that is none": ("log.parquet", Interactions.from_parquet, b"PAR1" + bytes(99) + b"PAR1"),
     "an array's header in Python that does not end": ("a.npz", arrays, npz(b"{'descr': (\n")),

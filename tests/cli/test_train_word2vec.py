@@ -441,7 +441,7 @@ def test_a_folder_without_a_model_cannot_go_on(logq, corpus, tmp_path):
         (["--cbow"], "--skip-gram: expected True, as the model in"),
         (["--hs"], "--hs: expected False, as the model in"),  # it goes with none of the sampler, which was not typed
         (["--objective", "nce"], "--objective: expected 'negative_sampling', as the model in"),
-        (["--subwords", "--partitions", 2], "--partitions: expected 1, as the model in"),
+        (["--subwords"], "--subwords: expected False, as the model in"),
         (["--initial", folder, "--dim", 5], "--dim: expected 4, as the model in"),
     ):
         code, _, err = logq("train", "word2vec", corpus, "--continue", folder, "-o", tmp_path / "new", *typed)

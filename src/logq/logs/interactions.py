@@ -228,7 +228,7 @@ class Interactions:
             cleaning: `missing`, `min_label`, `deduplicate`, `min_user`, `min_item`, ..., as `Cleaning` says.
 
         Raises:
-            ArgumentError: no row (is left), fewer than two items, or columns of different lengths.
+            ArgumentError: no row (is left), or columns of different lengths.
             ArgumentTypeError: a column has values of a wrong type; the message names it and the first one.
 
         Example:

@@ -98,6 +98,7 @@ class Problems:
         lr: the learning rate, which is what to change.
 
     Example:
+        >>> import warnings
         >>> problems = Problems(lr=10.0)
         >>> with warnings.catch_warnings(record=True) as caught, Progress(1, "epochs", "demo", enabled=False) as bar:
         ...     warnings.simplefilter("always")

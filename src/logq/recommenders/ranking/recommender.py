@@ -133,7 +133,7 @@ class Recommender(RecommendingRanker):
         if warm and held_out is not None and getattr(self, "refit", False):
             train, held_out = held_out.together(), None  # which it was refitted on before
         if train.num_items < 2 - warm or len(train) == 0:
-            got = Verbatim(f"{len(train)} events of {train.num_items} items")
+            got = Verbatim(f"{len(train):,} events of {train.num_items} item{'s' * (train.num_items != 1)}")
             raise ArgumentError("log", "events of at least two items", got)
         if warm and held_out is not None:
             train, held_out = self._shared_out(train, held_out, warm=True)
