@@ -41,6 +41,7 @@ class FeatureTable:
     """
 
     def __init__(self, path: Path, ids: "Identifiers", before: "Features | None" = None) -> None:
+        from logq.logs.feature_values import Categories
         from logq.logs.log_files import plain_headers, read_table
         from logq.logs.text_layout import detect_layout
 
@@ -48,8 +49,9 @@ class FeatureTable:
         if layout.names[0] in set(map(str, ids.keys.tolist())):
             layout = detect_layout(path, header=False)
         self.names, lists = plain_headers(layout.names)
-        text = {} if before is None else before.codings
-        text = {name for name, coding in text.items() if getattr(getattr(coding, "known", None), "kind", "") == "str"}
+        codings = {} if before is None else before.codings
+        categories = {name: coding for name, coding in codings.items() if isinstance(coding, Categories)}
+        text = {name for name, coding in categories.items() if coding.known.kind == "str"}
         words = [full for full, name in zip(layout.names, self.names, strict=True) if name in text]
         self.frame: Any = read_table(path, layout, layout.names, {layout.names[0]}, text=words)
         self.frame.columns = self.names

@@ -349,9 +349,9 @@ def _read(path: Path, options: LogColumns, named: Mapping[str, str], cleaning: d
     from logq.logs.interactions import Interactions
     from logq.logs.partitions import is_prepared
 
-    if is_prepared(path):
-        return _open(path, options, list(named), cleaning)
     columns = list(named)
+    if is_prepared(path):
+        return _open(path, options, columns, cleaning)
     format = options.format
     if format is LogFormat.auto:
         format = LogFormat.parquet if is_parquet(path) else LogFormat.table

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError
+from logq._arguments import ArgumentError
 from logq.logs.column_names import unknown_column
 from logq.logs.data_frames import frame_columns
-from logq.logs.feature_values import Categories, Coding, known_rows
+from logq.logs.feature_values import Categories, Coding, known_rows, unknown_values
 from logq.logs.features import Features
 from logq.logs.growing import grown_ids
 from logq.logs.identifiers import Identifiers, factorize
@@ -79,8 +79,7 @@ def _grown(coding: Coding, values: Any, name: str) -> Coding:
         return coding
     new = Identifiers(factorize(coding.plain(values)[0], name).keys)
     if len(new) and len(coding) and new.kind != coding.known.kind:
-        expected = "strings" if coding.known.kind == "str" else "integers"
-        raise ArgumentTypeError(name, f"{expected}, as its values were before", new.keys[0].item())
+        raise coding.of_another_type(name, new.keys[0].item())
     return dataclasses.replace(coding, known=grown_ids(coding.known, new))
 
 
@@ -92,8 +91,7 @@ def _width(coding: Coding, values: Any, width: int) -> int:
 
 def _spread(table: NDArray[Any], which: NDArray[np.int64], rows: NDArray[np.int64], size: int) -> NDArray[Any]:
     """Some rows of a table at their places in one of all ids, where others are unknown."""
-    found = np.zeros((size, *table.shape[1:]), dtype=table.dtype)
-    if table.ndim == 2 and table.dtype.kind == "i":
-        found[:, 1:] = -1
+    shape = (size, *table.shape[1:])
+    found = unknown_values(shape) if table.dtype.kind == "i" else np.zeros(shape, dtype=table.dtype)
     found[which] = table[rows]
     return found

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.logs.identifiers import Identifiers, factorize
@@ -23,8 +23,8 @@ __all__ = [
     "lists_of",
     "make_coding",
     "needs_buckets",
+    "unknown_values",
 ]
-
 
 FARTHEST: Final = 10.0
 """How many spreads a number may lie away from the mean."""
@@ -58,10 +58,14 @@ class Categories:
             try:
                 return (self.known.codes(values, name) + 1).astype(np.int32)
             except ArgumentTypeError as error:
-                expected = "strings" if self.known.kind == "str" else "integers"
-                raise ArgumentTypeError(name, f"{expected}, as its values were before", error.got) from None
+                raise self.of_another_type(name, error.got) from None
         flat, lengths = self.plain(values)
         return _padded(self.known.codes(flat, name) + 1, lengths, width or 1)
+
+    def of_another_type(self, name: str, got: Any) -> ArgumentTypeError:
+        """Return what is raised where values have another type than those that are known."""
+        expected = "strings" if self.known.kind == "str" else "integers"
+        return ArgumentTypeError(name, f"{expected}, as its values were before", got)
 
     def plain(self, values: Any) -> tuple[Any, NDArray[np.int64]]:
         """Return what becomes codes: all values one after the other, and the number of values of each row."""
@@ -148,6 +152,19 @@ class Scale:
         numbers = (vectors[:, 0].astype(np.float64) * other.std + other.mean - self.mean) / self.std
         known = vectors[:, 1]
         return np.stack([numbers.clip(-FARTHEST, FARTHEST) * known, known], axis=1).astype(np.float32)
+
+
+def unknown_values(shape: tuple[int, ...], dtype: DTypeLike = np.int32) -> NDArray[Any]:
+    """Return codes (n,), or (n, W) where a row may have several values, of rows of which nothing is known.
+
+    Example:
+        >>> unknown_values((2,)).tolist(), unknown_values((1, 3)).tolist()
+        ([0, 0], [[0, -1, -1]])
+    """
+    found = np.zeros(shape, dtype=dtype)
+    if found.ndim == 2:
+        found[:, 1:] = -1
+    return found
 
 
 def known_rows(
@@ -359,15 +376,12 @@ def _has_strings(values: Any) -> bool:
 
 def _flat(values: Any, separator: str | None) -> tuple[list[Any], NDArray[np.int64]]:
     """Return all values one after the other, and the number of values of each row."""
-    if separator is not None and not has_lists(values):
-        # Tables of items are small compared with logs, so a loop of Python over rows is affordable here.
-        given: list[Any] = values.to_list() if hasattr(values, "to_list") else list(values)
-        rows = [
-            [part.strip() for part in value.split(separator)] if isinstance(value, str) else _list(value)
-            for value in given
-        ]
-    else:
-        rows = lists_of(values.to_list() if hasattr(values, "to_list") else list(values))
+    # Tables of items are small compared with logs, so a loop of Python over rows is affordable here.
+    cuts = None if separator is None or has_lists(values) else separator
+    rows = [
+        [part.strip() for part in value.split(cuts)] if cuts is not None and isinstance(value, str) else _list(value)
+        for value in (values.to_list() if hasattr(values, "to_list") else list(values))
+    ]
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     return list(chain.from_iterable(rows)), lengths
 

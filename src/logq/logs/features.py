@@ -16,7 +16,7 @@ from logq._files import parsing, seekable
 from logq.logs.column_names import unknown_column
 from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
-from logq.logs.feature_values import Coding, Scale, known_rows, lists_of, make_coding, needs_buckets
+from logq.logs.feature_values import Coding, Scale, known_rows, lists_of, make_coding, needs_buckets, unknown_values
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import plain_headers, read_table
 from logq.logs.text_layout import detect_layout
@@ -145,11 +145,8 @@ class Features:
             width = self.widths.get(name)
             if name in given:
                 found[name] = coding.encode(given[name], name, width)
-            elif width is None:
-                found[name] = np.zeros(rows, dtype=np.int32)
             else:
-                found[name] = np.full((rows, width), -1, dtype=np.int32)
-                found[name][:, 0] = 0
+                found[name] = unknown_values((rows,) if width is None else (rows, width))
         return found
 
     def first(self, count: int) -> Self:
@@ -296,11 +293,8 @@ class Features:
             if isinstance(buckets, int) and needs_buckets(table[name], text=True):
                 cut = buckets
             coding, coded = make_coding(table[name], rows, name, mark, cut, min_count, max_values)
-            full = np.zeros((len(ids), *coded.shape[1:]), dtype=np.int32)
-            if full.ndim == 2:
-                full[:, 1:] = -1
-            full[which] = coded
-            values[name], codings[name] = full, coding
+            values[name], codings[name] = unknown_values((len(ids), *coded.shape[1:])), coding
+            values[name][which] = coded
         return cls(values, codings, dropped, dense, scales)
 
     @classmethod

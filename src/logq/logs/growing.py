@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq.logs.feature_values import Buckets, Categories, Coding
+from logq.logs.feature_values import Buckets, Categories, Coding, unknown_values
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers, translated
 from logq.logs.interactions import Interactions
@@ -250,7 +250,7 @@ def _grown_features(
         else:
             codings[name], recode = _grown_coding(name, coding, more.codings[name])
         width = None if table.ndim == 1 else max(table.shape[1], 0 if later is None else later.shape[-1])
-        values[name] = _unknown(len(ids), width)
+        values[name] = unknown_values((len(ids),) if width is None else (len(ids), width))
         _put(values[name], before, table)
         if later is not None:
             if later.ndim != table.ndim:
@@ -279,13 +279,6 @@ def _kind(features: Features, name: str) -> str:
         return "numbers" if name in features.scales else "vectors"
     coding = features.codings.get(name)
     return "" if coding is None else "categories" if isinstance(coding, Categories) else "buckets"
-
-
-def _unknown(rows: int, width: int | None) -> NDArray[np.int32]:
-    found = np.zeros(rows if width is None else (rows, width), dtype=np.int32)
-    if width is not None:
-        found[:, 1:] = -1
-    return found
 
 
 def _put(table: NDArray[np.int32], rows: NDArray[np.int64], values: NDArray[np.int32]) -> None:

@@ -151,8 +151,7 @@ class SentenceVectors:
                 raise ArgumentTypeError("sentences", "lists of words", sentence, hint)
             words = check_strings("sentences", sentence)
             rows = [known[word] for word in words if word in known]
-            by_ngrams = [] if subwords is None else [subwords.vector(word) for word in words if word not in known]
-            composed = [vector for vector in by_ngrams if vector is not None]
+            composed = [] if subwords is None else subwords.vectors_of(word for word in words if word not in known)
             if rows:
                 means[number] = self._weights[rows] @ self.vectors.vectors[rows]
             if composed:

@@ -1,6 +1,6 @@
 """Subwords: the vectors of character n-grams, from which a word gets a vector that was not in the text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,19 @@ class Subwords:
         if not np.isfinite(total).all():
             raise ValueError(f"subwords: the n-grams of {word!r} have numbers that are not finite")
         return total if total.any() else None
+
+    def vectors_of(self, words: Iterable[str]) -> list[NDArray[np.float32]]:
+        """Return the vectors of those of some words that have one, in their order.
+
+        Raises:
+            ValueError: a vector in one is not finite.
+
+        Example:
+            >>> subwords = Subwords(CharacterNgrams(3, 3, buckets=2), np.array([[1.0], [3.0]], np.float32))
+            >>> [vector.tolist() for vector in subwords.vectors_of(["tea", ""])]
+            [[2.3333332538604736]]
+        """
+        return [vector for word in words if (vector := self.vector(word)) is not None]
 
     def rows_of(self, buckets: NDArray[np.int32]) -> NDArray[np.int64]:
         """Return the row of each bucket, -1 where it has none.

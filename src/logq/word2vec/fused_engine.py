@@ -24,7 +24,7 @@ from logq.word2vec.engines import (
 from logq.word2vec.kernel import Losses, Setup, alias_cells, cells_of_partitions, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
 
-__all__ = ["FusedEngine", "setup_of"]
+__all__ = ["FusedEngine", "setup_of", "train_span"]
 
 CBOW_BLOCK = 4
 """Neighboring windows of CBOW that are trained at once; one alone has to wait for the one before."""
@@ -58,6 +58,31 @@ def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts 
         simd=settings.simd,
         partition_cells=of_partitions,
         shares=shares,
+    )
+
+
+def train_span(
+    inputs: Floats, outputs: Floats, setup: Setup, span: Span, position: Position, bucket: tuple[int, int] = (0, 0)
+) -> Losses:
+    """Train both tables, or a part of each, on a span of the corpus; see logq.word2vec.kernel.train.
+
+    Example:
+        >>> setup = setup_of(Word2VecConfig(window=1, num_sampled=1, sample=0), Vocabulary(["a", "b"], [2, 1]))
+        >>> span, position = Span(np.array([0, 1, -1], np.int32), 0, 3), Position(0, (0.1, 0.0, 0.1), 1)
+        >>> train_span(table(2, 4), table(2, 4), setup, span, position).pairs
+        2
+    """
+    return train(
+        inputs,
+        outputs,
+        span.ids,
+        setup,
+        begin=span.begin,
+        end=span.end,
+        position=position.entry - span.begin,
+        seed=position.seed,
+        rate=position.rate,
+        bucket=bucket,
     )
 
 
@@ -95,17 +120,8 @@ class FusedEngine(Engine):
         return Losses.total(every)
 
     def _train(self, span: Span, position: Position) -> Losses:
-        return train(
-            self.inputs,
-            self.outputs,
-            span.ids,
-            replace(self.setup, loss_every=self.loss_every),
-            begin=span.begin,
-            end=span.end,
-            position=position.entry - span.begin,
-            seed=position.seed,
-            rate=position.rate,
-        )
+        setup = replace(self.setup, loss_every=self.loss_every)
+        return train_span(self.inputs, self.outputs, setup, span, position)
 
     @property
     def vectors(self) -> Floats:

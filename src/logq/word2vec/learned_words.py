@@ -206,8 +206,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         if engine.parts is None or self.ngrams is None:
             return []
         subwords = Subwords(self.ngrams, engine.state()["ngrams"], engine.parts.buckets)
-        found = [subwords.vector(word) for word in words if word not in self.vocabulary]
-        return [vector for vector in found if vector is not None]
+        return subwords.vectors_of(word for word in words if word not in self.vocabulary)
 
     def _tree(self) -> HuffmanTree:
         return HuffmanTree.from_counts(self.vocabulary.counts)

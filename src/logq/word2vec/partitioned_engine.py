@@ -13,8 +13,8 @@ from logq._mapped_file import release_mapped
 from logq._model_file import ArrayInPieces
 from logq.text import Vocabulary
 from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays, in_pieces
-from logq.word2vec.fused_engine import setup_of
-from logq.word2vec.kernel import Losses, train
+from logq.word2vec.fused_engine import setup_of, train_span
+from logq.word2vec.kernel import Losses, Setup
 from logq.word2vec.partitioned_table import PartitionedTable
 from logq.word2vec.word2vec_config import Word2VecConfig
 
@@ -82,21 +82,12 @@ class PartitionedEngine(Engine):
     def train_buckets(self, span: Span, position: Position, some: Iterable[tuple[int, int]]) -> Losses:
         """Train some buckets, in their order."""
         pieces = [(span, position)] if self._still is None else [*in_pieces(span, position, self.reach)]
-        return Losses.total(self._train(*piece, bucket) for bucket in some for piece in pieces)
+        setup = replace(self.setup, loss_every=self.loss_every)
+        return Losses.total(self._train(setup, *piece, bucket) for bucket in some for piece in pieces)
 
-    def _train(self, span: Span, position: Position, bucket: tuple[int, int]) -> Losses:
-        losses = train(
-            self.inputs.hold(bucket[0]),
-            self.outputs.hold(bucket[1]),
-            span.ids,
-            replace(self.setup, loss_every=self.loss_every),
-            begin=span.begin,
-            end=span.end,
-            position=position.entry - span.begin,
-            seed=position.seed,
-            rate=position.rate,
-            bucket=bucket,
-        )
+    def _train(self, setup: Setup, span: Span, position: Position, bucket: tuple[int, int]) -> Losses:
+        tables = self.inputs.hold(bucket[0]), self.outputs.hold(bucket[1])
+        losses = train_span(*tables, setup, span, position, bucket)
         if self._still is not None:
             words = np.unique(span.ids[span.ids % self.inputs.partitions == bucket[0]])
             rows = words[self._is_held[words]] // self.inputs.partitions  # that of the end of a sentence is never held

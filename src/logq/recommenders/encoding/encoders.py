@@ -219,7 +219,7 @@ class WindowModel(RetrievalModel):
     @property
     def own_item_table(self) -> nn.Parameter | None:
         """The own rows of the table of contexts, where it is in parts."""
-        return self.contexts.weight if isinstance(self.contexts, ShardedTable) else None
+        return self.contexts.own
 
 
 def rows_of_targets(targets: Tensor) -> tuple[Tensor, Tensor]:

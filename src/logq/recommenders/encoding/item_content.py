@@ -105,10 +105,8 @@ class ContentTable(PaddedRows):
             self.network = Tower(self.features.width, (2 * dim,), dim)
             nn.init.normal_(self.network.layers[-1].weight, std=std)  # pyright: ignore[reportArgumentType]
 
-    @property
-    def plain(self) -> None:
-        """None, as vectors are computed."""
-        return
+    plain = own = None
+    """Vectors are computed."""
 
     def forward(self, codes: Tensor) -> Tensor:
         """The vectors (*codes, dim) of codes that are all there."""
@@ -219,7 +217,7 @@ class TableModel(RetrievalModel):
     @property
     def own_item_table(self) -> nn.Parameter | None:
         """The own rows of the table of items to find, where it is in parts and not computed."""
-        return self.items.weight if isinstance(self.items, ShardedTable) else None
+        return self.items.own
 
     def item_vectors_from(self, features: Mapping[str, Tensor]) -> Tensor:
         """The vectors (n, D) of items that are known by their content alone; see ContentTable."""

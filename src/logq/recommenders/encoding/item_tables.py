@@ -102,6 +102,9 @@ class Table(PaddedRows):
         mode = "mean" if each is None else "sum"
         return embedding_bag(codes[is_code], self.weight, starts, mode=mode, sparse=True, per_sample_weights=each)
 
+    own = None
+    """No process has a part."""
+
     @property
     def plain(self) -> nn.Parameter:
         """The vectors (n, dim) as a parameter, whose rows a loss can touch one by one."""
@@ -148,6 +151,11 @@ class ShardedTable(ShardedEmbedding, PaddedRows):
     def __init__(self, num_rows: int, dim: int, *, std: float, seed: int, sparse: bool = True) -> None:
         super().__init__(num_rows, dim, init=partial(normal_rows, dim=dim, std=std, seed=seed), sparse=sparse)
         self.std = std
+
+    @property
+    def own(self) -> nn.Parameter:
+        """The vectors of the codes that this process owns."""
+        return self.weight
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.evaluation.ranking_ties import tie_order
+from logq.logs.feature_values import unknown_values
 from logq.logs.features import Features
 from logq.logs.growing import GrownLog, check_units, find_repeats, grow_log
 from logq.logs.identifiers import Identifiers
@@ -299,9 +300,7 @@ class KnownLog:
         if self.user_features is not None:
             for name in self.user_features.names:
                 table = np.asarray(self.user_features.values[name])
-                values = np.zeros((len(users), *table.shape[1:]), dtype=np.int64)
-                if values.ndim == 2:
-                    values[:, 1:] = -1
+                values = unknown_values((len(users), *table.shape[1:]), np.int64)
                 known = users >= 0
                 values[known] = table[users[known]]
                 found[name] = values

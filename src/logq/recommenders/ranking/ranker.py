@@ -301,18 +301,14 @@ class RankingTest:
                 bar.advance(len(part))
         return ranked, {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
-    def remark(self, option: str = KEEPS_SEEN) -> str:
-        """What is to be said where more than a few events are of items that users had; "" where not.
-
-        Args:
-            option: what ranks such items too, as the caller knows it.
-        """
+    def remark(self) -> str:
+        """What is to be said where more than a few events are of items that users had; "" where not."""
         if not self.exclude_seen or self.already_had <= MANY_HAD * self.events:
             return ""
         share = f"{100 * self.already_had / self.events:.1f} %"
         return (
             f"{share} of the {self.events:,} events to be found are of items that their users had before: rankings "
-            f"leave these out, so that they do not count; {option} ranks them too"
+            f"leave these out, so that they do not count; {KEEPS_SEEN} ranks them too"
         )
 
     def _nothing_left(self) -> ArgumentError:
